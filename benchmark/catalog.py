@@ -1,0 +1,184 @@
+"""Cards: the YAML entries that describe encoders, datasets and suites, checked and turned into dataclasses.
+
+Each file in `cards/encoders`, `cards/datasets` and `cards/suites` maps names to entries. A path to a YAML file of
+the same form is accepted wherever a name is; relative paths inside a card are relative to the card's file.
+"""
+
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from benchmark.errors import InputError, unknown
+
+CARDS = Path(__file__).parent / "cards"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderCard:
+    """One encoder tower: where its weights are and how its global token is found."""
+
+    name: str
+    library: str
+    """open_clip | timm | transformers."""
+    source: str
+    """Hub name, or a folder with a checkpoint (relative to the card's file)."""
+    modality: str
+    """image | text: what the tower reads."""
+    kind: str
+    """vision | text | vlm: what it was trained on (the paper's class of encoder)."""
+    token: str
+    """Rule for the global token: cls | eot | last | mean."""
+    pretrained: str = ""
+    """Name of the weights of an open_clip architecture (for instance `openai`)."""
+    revision: str = ""
+    """Commit of the hub repository."""
+    family: str = ""
+    """Encoders of one family share a training recipe (clip, dinov2, bert, ...)."""
+    size: str = ""
+    """Size label within the family (b, l, ...)."""
+    padding: int = 0
+    """Pad captions to exactly this many tokens (0: to the longest caption of the batch)."""
+    licence: str = ""
+    """Licence of the weights."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """How it was trained and how good it is; shown, never used."""
+    base: str = ""
+    """Folder of the card's file, for relative sources (filled in on reading)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetCard:
+    """One dataset of image-caption pairs."""
+
+    name: str
+    kind: str
+    """scenes | blooms (procedural) | parquet | imagefolder."""
+    source: str = ""
+    """Path of the Parquet file or image folder (relative to the card's file)."""
+    size: int = 0
+    """Number of procedural samples."""
+    seed: int = 0
+    """Seed of the procedural samples."""
+    image: str = ""
+    """Image column (default: the first column that holds images)."""
+    caption: str = ""
+    """Caption column (default: text, caption or captions)."""
+    id: str = ""
+    """Column of stable sample ids (default: `id` if there is one, else the row number)."""
+    group: str = ""
+    """Column that groups samples of one image (default: samples with the same image bytes)."""
+    licence: str = ""
+    """Licence of the data."""
+    base: str = ""
+    """Folder of the card's file, for relative sources (filled in on reading)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteCard:
+    """A named comparison: encoders, a dataset, and how the SAEs are trained and recorded."""
+
+    name: str
+    dataset: str
+    encoders: tuple[str, ...]
+    layers: str = "last"
+    """last | all | block indices separated by commas."""
+    seeds: tuple[int, ...] = (0, 1)
+    max_samples: int = 0
+    """0: all samples."""
+    k: int = 32
+    expansion: int = 8
+    n_latents: int = 0
+    """Dictionary size; 0: expansion times the layer's width."""
+    train_on: str = "train"
+    """train | all: the samples that train the SAEs."""
+    report_on: tuple[str, ...] = ("heldout",)
+    """heldout | train | all: the sample sets that are compared; the first one gives the headline."""
+    learning_rate: float = 5e-5
+    batch_size: int = 256
+    epochs: int = 1
+    permutations: int = 19
+    folds: int = 5
+
+
+Card = TypeVar("Card", EncoderCard, DatasetCard, SuiteCard)
+FOLDERS: dict[type, tuple[str, str]] = {
+    EncoderCard: ("encoders", "encoder"),
+    DatasetCard: ("datasets", "dataset"),
+    SuiteCard: ("suites", "suite"),
+}
+
+
+def cards(kind: type[Card]) -> dict[str, Card]:
+    """Return all cards of one kind that ship with the project, by name, in the order of the files."""
+    folder, _ = FOLDERS[kind]
+    found: dict[str, Card] = {}
+    for path in sorted((CARDS / folder).glob("*.yaml")):
+        for name, card in read_cards(kind, path).items():
+            if name in found:
+                raise InputError(f"{path}: the {folder[:-1]} '{name}' is defined twice; rename one of them.")
+            found[name] = card
+    return found
+
+
+def find_card(kind: type[Card], name: str) -> Card:
+    """Return the card called `name`, or the single card of the YAML file at path `name`.
+
+    Raises InputError for an unknown name (with close matches) or a malformed card.
+    """
+    known = cards(kind)
+    if name in known:
+        return known[name]
+    label = FOLDERS[kind][1]
+    if name.endswith((".yaml", ".yml")):
+        entries = read_cards(kind, Path(name))
+        if len(entries) != 1:
+            raise InputError(f"{name} holds {len(entries)} {label} cards; a path must name a file with exactly one.")
+        return next(iter(entries.values()))
+    raise unknown(label, name, known)
+
+
+def read_cards(kind: type[Card], path: Path) -> dict[str, Card]:
+    """Read and check a YAML file that maps names to entries of one kind."""
+    import yaml
+
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the card file {path}: {error.strerror}.") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
+        raise InputError(f"{path} must map names to entries (name: {{field: value, ...}}).")
+    return {str(name): _build(kind, str(name), entry, path) for name, entry in entries.items()}
+
+
+def _build(kind: type[Card], name: str, entry: dict[str, Any], path: Path) -> Card:
+    where = f"{path}, {FOLDERS[kind][1]} '{name}'"
+    known = {f.name: f for f in fields(kind) if f.name not in ("name", "base")}
+    for key in entry:
+        if key not in known:
+            raise InputError(f"{where}: {unknown('field', str(key), known)}")
+    values: dict[str, Any] = {"name": name}
+    for key, value in entry.items():
+        wanted = known[key].type
+        if isinstance(wanted, str):
+            wanted = {"str": str, "int": int, "float": float}.get(wanted, wanted)
+        if wanted in (str, int) and type(value) is not wanted or wanted is float and type(value) not in (int, float):
+            raise InputError(
+                f"{where}: field '{key}' must be of type {getattr(wanted, '__name__', wanted)}, got {value!r}."
+            )
+        values[key] = tuple(value) if isinstance(value, list) else value
+    missing = [
+        f.name for f in known.values() if f.default is MISSING and f.default_factory is MISSING and f.name not in entry
+    ]
+    if missing:
+        raise InputError(f"{where}: missing field{'s' * (len(missing) > 1)} {', '.join(missing)}.")
+    if kind is not SuiteCard:
+        values["base"] = str(path.parent)
+    return kind(**values)
+
+
+def local_path(source: str, base: str) -> Path | None:
+    """Return the file or folder that `source` names, relative to `base`, or None when it is a hub name."""
+    path = Path(base, source).expanduser()
+    return path.resolve() if path.exists() else None

@@ -1,0 +1,79 @@
+"""The chance level of wMPPC: the same maximum over the same features when samples no longer belong together.
+
+The maximum over thousands of rare candidates is biased upward, more for fewer samples, so a wMPPC means nothing
+without the level that unrelated features reach. Each draw uses one permutation for all layers and recomputes the
+maximum; whole groups move.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.metrics.correlation import Maxima, Side, check_same_samples, layer_pair, layers
+from benchmark.metrics.groups import permutation, shared_groups
+from benchmark.metrics.prepared import permuted_target
+from benchmark.metrics.wmppc import Aggregate, aggregated, flat_weights
+
+ENOUGH_FOR_P = 19
+
+
+class Chance(NamedTuple):
+    """wMPPC of one direction with its null."""
+
+    naive: float
+    """wMPPC as defined."""
+    null: NDArray[np.float64]
+    """(K,) wMPPC of each permutation."""
+    calibrated: float
+    """max((naive - tau) / (1 - tau), 0) with tau the mean of the null; NaN without permutations."""
+    p_value: float
+    """(1 + #{null >= naive}) / (K + 1); NaN below 19 permutations, which cannot reach 0.05."""
+
+
+def chance(
+    source: Side, target: Side, *, permutations: int = 19, seed: int = 0, aggregate: Aggregate = "layer_mean"
+) -> Chance:
+    """Return wMPPC from source to target with its permutation null.
+
+    Raises ValueError when the features belong to different samples, `permutations` is negative, or no source feature
+    is active.
+    """
+    return chance_both(source, target, permutations=permutations, seed=seed, aggregate=aggregate)[0]
+
+
+def chance_both(
+    source: Side, target: Side, *, permutations: int = 19, seed: int = 0, aggregate: Aggregate = "layer_mean"
+) -> tuple[Chance, Chance]:
+    """Return `chance` for source to target and for target to source, at the cost of one of them."""
+    if permutations < 0:
+        raise ValueError(f"permutations must be >= 0, got {permutations}.")
+    sources, targets = layers(source), layers(target)
+    check_same_samples(sources, targets)
+    groups = shared_groups(sources, targets)
+    rng = np.random.default_rng(seed)
+    sizes = [f.n_latents for f in sources], [f.n_latents for f in targets]
+    weights = flat_weights(sources), flat_weights(targets)
+
+    def both(order: NDArray[np.int64] | None) -> tuple[float, float]:
+        best = Maxima(*sizes)
+        for b, right in enumerate(targets):
+            moved = right if order is None else permuted_target(right, order)
+            for a, left in enumerate(sources):
+                best.update(a, b, layer_pair(left, moved))
+        rho = best.result()
+        forward = aggregated(rho.source, weights[0], sizes[0], aggregate)
+        return forward, aggregated(rho.target, weights[1], sizes[1], aggregate)
+
+    naive = both(None)
+    null = np.array([both(permutation(groups, rng)) for _ in range(permutations)]).reshape(permutations, 2)
+    return _chance(naive[0], null[:, 0]), _chance(naive[1], null[:, 1])
+
+
+def _chance(naive: float, null: NDArray[np.float64]) -> Chance:
+    k = len(null)
+    tau = null.mean() if k else np.nan
+    # tau is 1 only where every partner is found by chance; nothing is left to calibrate then.
+    calibrated = max((naive - tau) / (1 - tau), 0.0) if tau < 1 else (0.0 if k else np.nan)
+    p_value = (1 + int((null >= naive).sum())) / (k + 1) if k >= ENOUGH_FOR_P else np.nan
+    return Chance(naive, null, float(calibrated), p_value)
