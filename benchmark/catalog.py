@@ -6,7 +6,7 @@ the same form is accepted wherever a name is; relative paths inside a card are r
 
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from benchmark.errors import InputError, unknown
 
@@ -96,6 +96,8 @@ class SuiteCard:
     learning_rate: float = 5e-5
     batch_size: int = 256
     epochs: int = 1
+    center: bool = False
+    """Start b_dec at the mean of the training activations (False: at 0, as the paper)."""
     permutations: int = 19
     folds: int = 5
 
@@ -145,7 +147,7 @@ def read_cards(kind: type[Card], path: Path) -> dict[str, Card]:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read the card file {path}: {error.strerror}.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
         raise InputError(f"{path} must map names to entries (name: {{field: value, ...}}).")
@@ -160,14 +162,12 @@ def _build(kind: type[Card], name: str, entry: dict[str, Any], path: Path) -> Ca
             raise InputError(f"{where}: {unknown('field', str(key), known)}")
     values: dict[str, Any] = {"name": name}
     for key, value in entry.items():
-        wanted = known[key].type
-        if isinstance(wanted, str):
-            wanted = {"str": str, "int": int, "float": float}.get(wanted, wanted)
-        if wanted in (str, int) and type(value) is not wanted or wanted is float and type(value) not in (int, float):
-            raise InputError(
-                f"{where}: field '{key}' must be of type {getattr(wanted, '__name__', wanted)}, got {value!r}."
-            )
+        wanted: Any = known[key].type
         values[key] = tuple(value) if isinstance(value, list) else value
+        if not _is_a(values[key], wanted):
+            item = get_args(wanted)[0].__name__ if get_origin(wanted) is tuple else ""
+            name_of_type = f"a list of {item}" if item else f"of type {wanted.__name__}"
+            raise InputError(f"{where}: field '{key}' must be {name_of_type}, got {value!r}.")
     missing = [
         f.name for f in known.values() if f.default is MISSING and f.default_factory is MISSING and f.name not in entry
     ]
@@ -178,7 +178,16 @@ def _build(kind: type[Card], name: str, entry: dict[str, Any], path: Path) -> Ca
     return kind(**values)
 
 
+def _is_a(value: Any, wanted: Any) -> bool:
+    """Whether a value read from YAML has the type of a field; true and false are no numbers."""
+    if get_origin(wanted) is tuple:
+        return isinstance(value, tuple) and all(_is_a(item, get_args(wanted)[0]) for item in value)
+    if wanted is float:
+        return type(value) in (int, float)
+    return type(value) is (get_origin(wanted) or wanted)
+
+
 def local_path(source: str, base: str) -> Path | None:
     """Return the file or folder that `source` names, relative to `base`, or None when it is a hub name."""
-    path = Path(base, source).expanduser()
+    path = Path(base, Path(source).expanduser())
     return path.resolve() if path.exists() else None

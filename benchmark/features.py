@@ -220,7 +220,7 @@ Kind = TypeVar("Kind", SparseFeatures, DenseFeatures)
 def _activations(values: NDArray[Any]) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):
         cast = values.astype(np.float32)
-    for wrong, name in ((~np.isfinite(cast), "not finite in float32"), (cast < 0, "negative")):
+    for wrong, name in ((~np.isfinite(cast), "not finite in float32"), (values < 0, "negative")):
         if wrong.any():
             row = int(np.argmax(wrong.any(1)))
             raise ValueError(f"sample {row} has an activation that is {name}: activations must be finite and >= 0.")
@@ -245,11 +245,13 @@ def _groups(groups: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
 
 def _positions(rows: ArrayLike, n: int) -> NDArray[np.int64]:
     array = np.asarray(rows)
+    if array.ndim != 1 or array.size and array.dtype.kind not in "biu":
+        raise ValueError(f"rows must be a list of integers or a mask, got shape {array.shape} of {array.dtype}.")
     if array.dtype == bool:
         if array.shape != (n,):
             raise ValueError(f"a row mask must have shape ({n},), got {array.shape}.")
         return np.flatnonzero(array)
-    return np.arange(n, dtype=np.int64)[array.astype(np.int64, casting="same_kind") if array.size else np.empty(0, int)]
+    return np.arange(n, dtype=np.int64)[array.astype(np.int64)]
 
 
 def _fingerprint_of_rows(samples: str, positions: NDArray[np.int64]) -> str:
@@ -274,12 +276,22 @@ def _save(
     path.parent.mkdir(parents=True, exist_ok=True)
     if groups is not None:
         tensors = {**tensors, "groups": groups}
+    meta = {"format": FORMAT, "kind": kind, "samples": samples, **meta}
+    meta["digest"] = _digest(tensors, meta)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        save_file(tensors, partial, {"format": FORMAT, "kind": kind, "samples": samples, **meta})
+        save_file(tensors, partial, meta)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _digest(tensors: dict[str, NDArray[Any]], meta: dict[str, str]) -> str:
+    digest = hashlib.blake2b(repr(sorted(meta.items())).encode(), digest_size=16)
+    for name, array in sorted(tensors.items()):
+        digest.update(repr((name, str(array.dtype), array.shape)).encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _load(path: str | Path, kind: str, build: Callable[..., Kind]) -> Kind:
@@ -289,8 +301,10 @@ def _load(path: str | Path, kind: str, build: Callable[..., Kind]) -> Kind:
         with safe_open(path, "np") as file:
             meta = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
+    except (SafetensorError, UnicodeDecodeError, TypeError) as error:
         raise ValueError(f"{path} is damaged or no safetensors file: {error}.") from None
     if meta.get("kind") != kind or meta.get("format") != FORMAT:
         raise ValueError(f"{path} holds no {kind} features of format {FORMAT}.")
+    if meta.pop("digest", "") != _digest(tensors, meta):
+        raise ValueError(f"{path} is damaged: its content does not match its digest. Record the features again.")
     return build(tensors, meta, samples=meta["samples"], groups=tensors.get("groups"))

@@ -39,13 +39,21 @@ def chance(
     Raises ValueError when the features belong to different samples, `permutations` is negative, or no source feature
     is active.
     """
-    return chance_both(source, target, permutations=permutations, seed=seed, aggregate=aggregate)[0]
+    return _chances(source, target, permutations, seed, aggregate, ways=1)[0]
 
 
 def chance_both(
     source: Side, target: Side, *, permutations: int = 19, seed: int = 0, aggregate: Aggregate = "layer_mean"
 ) -> tuple[Chance, Chance]:
     """Return `chance` for source to target and for target to source, at the cost of one of them."""
+    there, back = _chances(source, target, permutations, seed, aggregate, ways=2)
+    return there, back
+
+
+def _chances(
+    source: Side, target: Side, permutations: int, seed: int, aggregate: Aggregate, ways: int
+) -> list[Chance]:
+    """Return source to target and, for two `ways`, target to source."""
     if permutations < 0:
         raise ValueError(f"permutations must be >= 0, got {permutations}.")
     sources, targets = layers(source), layers(target)
@@ -55,19 +63,18 @@ def chance_both(
     sizes = [f.n_latents for f in sources], [f.n_latents for f in targets]
     weights = flat_weights(sources), flat_weights(targets)
 
-    def both(order: NDArray[np.int64] | None) -> tuple[float, float]:
+    def draw(order: NDArray[np.int64] | None) -> list[float]:
         best = Maxima(*sizes)
         for b, right in enumerate(targets):
             moved = right if order is None else permuted_target(right, order)
             for a, left in enumerate(sources):
                 best.update(a, b, layer_pair(left, moved))
         rho = best.result()
-        forward = aggregated(rho.source, weights[0], sizes[0], aggregate)
-        return forward, aggregated(rho.target, weights[1], sizes[1], aggregate)
+        return [aggregated((rho.source, rho.target)[w], weights[w], sizes[w], aggregate) for w in range(ways)]
 
-    naive = both(None)
-    null = np.array([both(permutation(groups, rng)) for _ in range(permutations)]).reshape(permutations, 2)
-    return _chance(naive[0], null[:, 0]), _chance(naive[1], null[:, 1])
+    naive = draw(None)
+    null = np.array([draw(permutation(groups, rng)) for _ in range(permutations)]).reshape(permutations, ways)
+    return [_chance(naive[w], null[:, w]) for w in range(ways)]
 
 
 def _chance(naive: float, null: NDArray[np.float64]) -> Chance:

@@ -17,7 +17,8 @@ from benchmark.metrics import dense, kernel
 from benchmark.metrics.prepared import Prepared, prepare
 
 Side = Features | Sequence[Features]
-# Correlations closer to 1 than this are 1: the rounding error of float32 sums.
+# The rounding error of float32 sums: correlations closer to 1 than this are 1, and those of two layers that are this
+# close tie, as their sums may have been taken in different precisions.
 ROUNDING = 4e-6
 PRECISIONS: tuple[type, type] = (np.float32, np.float64)
 
@@ -70,7 +71,7 @@ def layers(side: Side) -> list[Features]:
 
 def check_same_samples(*sides: Sequence[Features]) -> None:
     """Raise ValueError unless all feature sets belong to the same samples in the same order."""
-    first = sides[0][0]
+    first, groups = sides[0][0], None
     for other in (item for side in sides for item in side):
         if other.n_samples != first.n_samples or other.samples != first.samples:
             raise ValueError(
@@ -78,7 +79,9 @@ def check_same_samples(*sides: Sequence[Features]) -> None:
                 f"shape {(first.n_samples, first.n_latents)} with fingerprint '{first.samples}' against "
                 f"shape {(other.n_samples, other.n_latents)} with fingerprint '{other.samples}'."
             )
-        if first.groups is not None and other.groups is not None and not np.array_equal(first.groups, other.groups):
+        if groups is None:
+            groups = other.groups
+        elif other.groups is not None and not np.array_equal(groups, other.groups):
             raise ValueError("features of the same samples disagree about which samples share a group.")
 
 
@@ -174,10 +177,11 @@ def _scales(a: Prepared, b: Prepared, kind: type) -> tuple[NDArray, NDArray, NDA
 
 def _parts(a: Prepared, b: Prepared, threads: int) -> Iterator[tuple[type, NDArray[np.int64]]]:
     """Cut the live latents of `a` into parts of about equal work, each with the precision that its sums need."""
-    # A float32 sum of c positive terms is off by about 2e-8 sqrt(c) of itself, and the sum is the correlation's
-    # numerator before the means are taken off: up to sqrt((1 + mean^2/var)(1 + mean^2/var)) in units of r.
+    # A float32 sum of c different positive terms is off by about 2e-8 sqrt(c) of itself; equal terms are rounded
+    # alike, so their errors add up (2e-8 c). The sum is the correlation's numerator before the means are taken off:
+    # up to sqrt((1 + mean^2/var)(1 + mean^2/var)) in units of r.
     ratio_a, ratio_b = (a.mean * a.inv_std) ** 2, (b.mean * b.inv_std) ** 2
-    error = 2e-8 * np.sqrt(a.counts * (1 + ratio_a) * (1 + ratio_b.max(initial=0)))
+    error = 2e-8 * np.sqrt(a.repetition * (1 + ratio_a) * (1 + ratio_b.max(initial=0)))
     work = a.counts * b.indices.shape[1] + len(b.mean) / 8
     for kind, chosen in ((np.float64, error > 1.5e-6), (np.float32, error <= 1.5e-6)):
         latents = np.flatnonzero(chosen & ~a.constant)
@@ -210,6 +214,6 @@ class Maxima:
 
 
 def _raise(best: NDArray, match: NDArray, new: NDArray, arg: NDArray, offset: int) -> None:
-    better = new > best
+    better = new > best + ROUNDING
     best[better] = new[better]
     match[better] = np.where(arg[better] < 0, -1, arg[better] + offset)

@@ -22,7 +22,7 @@ from benchmark.metrics.prepared import prepare
 from benchmark.metrics.wmppc import Aggregate
 
 BLOCKS = 20
-"""Blocks of groups a fold: the unit that the interval resamples."""
+"""Most blocks of groups a fold: the unit that the interval resamples."""
 
 
 class CrossFit(NamedTuple):
@@ -34,7 +34,8 @@ class CrossFit(NamedTuple):
     high: float
     """97.5 % point."""
     draws: NDArray[np.float64]
-    """(R,) resampled values; draw r uses the same groups for all features of the same samples, seed and folds."""
+    """(R,) resampled values, NaN where no feature of a layer is active. Draw r uses the same groups for all features
+    of the same samples, seed and folds."""
 
 
 def crossfit(
@@ -45,7 +46,7 @@ def crossfit(
     Raises ValueError when the features belong to different samples, there are fewer groups than folds, or no source
     feature is active.
     """
-    return crossfit_both(source, target, folds=folds, seed=seed, aggregate=aggregate, resamples=0)[0].value
+    return _crossfit(source, target, folds, seed, aggregate, resamples=0, ways=1)[0].value
 
 
 def crossfit_both(
@@ -59,8 +60,16 @@ def crossfit_both(
 ) -> tuple[CrossFit, CrossFit]:
     """Return the cross-fitted wMPPC of both directions with intervals, at little more than the cost of one value.
 
-    Raises ValueError like `crossfit`.
+    Raises ValueError like `crossfit`, for either direction.
     """
+    there, back = _crossfit(source, target, folds, seed, aggregate, resamples, ways=2)
+    return there, back
+
+
+def _crossfit(
+    source: Side, target: Side, folds: int, seed: int, aggregate: Aggregate, resamples: int, ways: int
+) -> list[CrossFit]:
+    """Return source to target and, for two `ways`, target to source."""
     if folds < 2:
         raise ValueError(f"cross-fitting needs at least 2 folds, got {folds}.")
     sources, targets = layers(source), layers(target)
@@ -68,15 +77,15 @@ def crossfit_both(
     groups = shared_groups(sources, targets)
     rng = np.random.default_rng(seed)
     fold = make_folds(groups, folds, rng)
-    block = _blocks(groups, fold, folds, rng)
+    block, draws = _resampling(groups, fold, folds, resamples, rng)
+    directions = ((sources, targets), (targets, sources))[:ways]
     partners = np.empty((2, folds), object)
     for f in range(folds):
         rows = np.flatnonzero(fold != f)
         chosen = max_correlation([s.take(rows) for s in sources], [t.take(rows) for t in targets])
         partners[0, f], partners[1, f] = chosen.source_match, chosen.target_match
-    draws = rng.multinomial(BLOCKS, np.full(BLOCKS, 1 / BLOCKS), (resamples, folds))
     results = []
-    for i, (own, other) in enumerate(((sources, targets), (targets, sources))):
+    for i, (own, other) in enumerate(directions):
         sizes = [f.n_latents for f in own]
         top, bottom = np.zeros((2, 1 + resamples, len(sizes)))
         for f in range(folds):
@@ -87,17 +96,21 @@ def crossfit_both(
             ):
                 total += part
         results.append(_joined(top, bottom, sizes, aggregate))
-    return results[0], results[1]
+    return results
 
 
-def _blocks(groups: NDArray[np.int64], fold: NDArray[np.int64], k: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the block (0..BLOCKS-1) within its fold of each sample; groups stay whole."""
-    block = np.empty(len(groups), np.int64)
+def _resampling(
+    groups: NDArray[np.int64], fold: NDArray[np.int64], k: int, resamples: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return each sample's block within its fold (N,), groups whole, and how often draws use it, (R, k, BLOCKS)."""
+    block, draws = np.empty(len(groups), np.int64), np.zeros((resamples, k, BLOCKS), np.int64)
     for f in range(k):
         rows = np.flatnonzero(fold == f)
         members, inverse = np.unique(groups[rows], return_inverse=True)
-        block[rows] = (rng.permutation(len(members)) % BLOCKS)[inverse]
-    return block
+        used = min(BLOCKS, len(members))  # an empty block would make draws of nothing
+        block[rows] = (rng.permutation(len(members)) % used)[inverse]
+        draws[:, f, :used] = rng.multinomial(used, np.full(used, 1 / used), resamples)
+    return block, draws
 
 
 def _held_out(
@@ -132,7 +145,8 @@ def _held_out(
         s = counts @ weight[:, here]
         mean_f, square_f, mean_g, square_g, cross = (counts @ x[:, here] / size for x in (*sums, products))
         var_f, var_g = square_f - mean_f**2, square_g - mean_g**2
-        # Constant on this fold, up to the rounding of float64 sums.
+        # Constant on these samples, up to the rounding of float64 sums: others have var >= square / N, as features
+        # that fire on the whole fold come centred.
         varies = (var_f > 1e-12 * square_f) & (var_g > 1e-12 * square_g) & live[here]
         scale = np.sqrt(np.where(varies, var_f * var_g, 1))
         r = np.where(varies, np.clip((cross - mean_f * mean_g) / scale, -1, 1), 0)
@@ -146,10 +160,11 @@ def _slots(side: list[Features], rows: NDArray[np.int64]) -> tuple[NDArray, NDAr
     parts, at = [], 0
     for features in side:
         if isinstance(features, SparseFeatures):
-            index, raw = features.indices[rows], features.values[rows]
-            value = prepare(features).values[rows]
+            here = features.take(rows)
+            index, raw, value = here.indices, here.values, prepare(here).values
         else:
-            raw = value = features.array[rows]
+            raw = features.array[rows]
+            value = raw - np.where((raw == raw[0]).all(0), 0, raw.mean(0, dtype=np.float64))
             index = np.broadcast_to(np.arange(features.n_latents), raw.shape)
         parts.append((index.astype(np.int64) + at, value.astype(np.float64), raw.astype(np.float64)))
         at += features.n_latents
@@ -175,9 +190,10 @@ def _joined(top: NDArray[np.float64], bottom: NDArray[np.float64], sizes: list[i
         top, bottom, sizes = top.sum(1, keepdims=True), bottom.sum(1, keepdims=True), [1]
     elif aggregate != "layer_mean":
         raise ValueError(f"aggregate must be 'layer_mean' or 'global', got '{aggregate}'.")
-    if (bottom == 0).any():
+    if (bottom[0] == 0).any():
         raise ValueError("the total weight is zero: no feature is ever active, so wMPPC is not defined.")
-    values = (top / bottom) @ np.array(sizes) / sum(sizes)
-    draws = values[1:]
-    low, high = np.quantile(draws, [0.025, 0.975]) if len(draws) else (np.nan, np.nan)
+    ratio = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+    values = ratio @ np.array(sizes) / sum(sizes)
+    draws = values[1:]  # NaN where a draw leaves a whole layer without activity
+    low, high = np.nanquantile(draws, [0.025, 0.975]) if np.isfinite(draws).any() else (np.nan, np.nan)
     return CrossFit(float(values[0]), float(low), float(high), draws)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from benchmark.features import Features
 
 TILE = 1024
-ROWS = 8192
+ROWS = 256
 
 
 def standardised(features: Features) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -40,7 +40,7 @@ def pair(a: Features, b: Features, device: str = "cpu") -> tuple[NDArray[Any], .
 
     try:
         place = torch.device(device)
-        torch.empty(0, device=place)
+        torch.zeros(1, device=place).cpu()
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
     (left, row_constant), (right, column_constant) = standardised(a), standardised(b)
@@ -51,7 +51,10 @@ def pair(a: Features, b: Features, device: str = "cpu") -> tuple[NDArray[Any], .
     column_arg = torch.full((n,), m, device=place)
     for start in range(0, m, TILE):
         tile = torch.from_numpy(np.ascontiguousarray(left[:, start : start + TILE])).to(place)
-        r = tile.T @ target
+        r = torch.zeros(tile.shape[1], n, device=place)
+        # In one float32 sum over all samples, what a rare feature has where it does not fire would be absorbed.
+        for x in range(0, len(tile), ROWS):
+            r += tile[x : x + ROWS].T @ target[x : x + ROWS]
         top, at = _first_max(r, 1)
         row[start : start + TILE], row_arg[start : start + TILE] = top.cpu(), at.cpu()
         r[torch.from_numpy(row_constant[start : start + TILE]).to(place)] = -2.0

@@ -39,13 +39,15 @@ def permutation(groups: NDArray[np.int64], rng: np.random.Generator) -> NDArray[
     pooled = [kind for kind, count in zip(kinds, counts, strict=True) if count < ENOUGH]
     for chosen in [[kind] for kind in kinds if kind not in pooled] + ([pooled] if pooled else []):
         members = np.flatnonzero(np.isin(sizes, chosen))
-        place = np.concatenate([samples[starts[g] : starts[g] + sizes[g]] for g in members])
         if len(chosen) == 1:
-            table = place.reshape(len(members), -1)
-            order[place] = table[rng.permutation(len(members))].ravel()
+            table = samples[starts[members, None] + np.arange(chosen[0])]
+            order[table] = table[rng.permutation(len(members))]
         else:
-            moved = rng.permutation(members)
-            order[place] = np.concatenate([samples[starts[g] : starts[g] + sizes[g]] for g in moved])
+            place, moved = (
+                np.concatenate([samples[starts[g] : starts[g] + sizes[g]] for g in some])
+                for some in (members, rng.permutation(members))
+            )
+            order[place] = moved
     return order
 
 

@@ -13,6 +13,7 @@ from numba.extending import intrinsic
 
 BLOCK = 256
 AHEAD = 8
+BUCKETS = 1 << 14
 
 
 @intrinsic
@@ -97,6 +98,28 @@ def two_pass_moments(ptr, vals, n):
             square += d * d
         mean[i], var[i], low[i], high[i] = mu, square / n, lo, hi
     return mean, var, low, high
+
+
+@njit(nogil=True, cache=True)
+def repetition(ptr, vals):
+    """Sum over the distinct values of each latent of (times it occurs)^2, (m,): its count if no value repeats.
+
+    Values are told apart by a hash, so that the result is rather too high than too low.
+    """
+    m = len(ptr) - 1
+    out = np.zeros(m)
+    owner, times = np.full(BUCKETS, -1, np.int32), np.zeros(BUCKETS, np.int32)
+    bits = vals.view(np.uint32)
+    for i in range(m):
+        total = 0
+        for p in range(ptr[i], ptr[i + 1]):
+            at = np.int64((np.uint64(bits[p]) * np.uint64(2654435761) & np.uint64(0xFFFFFFFF)) >> np.uint64(18))
+            if owner[at] != i:
+                owner[at], times[at] = i, 0
+            total += 2 * times[at] + 1
+            times[at] += 1
+        out[i] = total
+    return out
 
 
 @njit(nogil=True, fastmath=True, cache=True)

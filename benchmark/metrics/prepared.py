@@ -30,6 +30,8 @@ class Prepared:
     """(m,) mean of the values above."""
     inv_std: NDArray[np.float64]
     """(m,) 1 / standard deviation of the values above; 0 for constant latents."""
+    repetition: NDArray[np.float64]
+    """(m,) sum over a latent's distinct values of (times it occurs)^2."""
 
     @property
     def n_samples(self) -> int:
@@ -93,4 +95,4 @@ def _prepare(features: SparseFeatures) -> Prepared:
         vals = np.ldexp(vals.astype(np.float64) - shift[latent], exponent[latent]).astype(np.float32)
         mean, var, _, _ = kernel.two_pass_moments(ptr, vals, n)
     inv_std = np.where(constant, 0, 1 / np.sqrt(np.where(constant, 1, var)))
-    return Prepared(indices, values, ptr, rows, vals, mean, inv_std)
+    return Prepared(indices, values, ptr, rows, vals, mean, inv_std, kernel.repetition(ptr, vals))

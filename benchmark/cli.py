@@ -1,0 +1,82 @@
+"""The command line, `python -m benchmark`: one command per entry point of MLproject, with the same parameters."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import click
+
+from benchmark import parameters
+from benchmark.errors import InputError, WorkError, unknown
+from benchmark.jobs import configs
+
+# Command -> (its config, module and function); modules load when the command runs.
+COMMANDS: dict[str, tuple[type, str, str]] = {
+    "compare": (configs.CompareConfig, "benchmark.jobs.compare", "compare"),
+    "train": (configs.TrainJobConfig, "benchmark.jobs.train", "train_suite"),
+    "pretrain": (configs.PretrainConfig, "benchmark.jobs.pretrain", "pretrain"),
+    "encoders": (configs.EncodersConfig, "benchmark.jobs.listing", "encoders"),
+    "datasets": (configs.DatasetsConfig, "benchmark.jobs.listing", "datasets"),
+    "suites": (configs.SuitesConfig, "benchmark.jobs.listing", "suites"),
+}
+
+
+class Commands(click.Group):
+    """A group that suggests the command that was meant."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find the command or say which one may have been meant."""
+        if args and args[0] not in self.commands:
+            raise click.UsageError(str(unknown("command", args[0], self.commands)), ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def main() -> None:
+    """Find which concepts visual, textual and multimodal encoders share, and how sure that is.
+
+    Every command is an entry point of MLproject too: `mlflow run . -e compare -P dataset=PATH` is
+    `python -m benchmark compare --dataset PATH`.
+    """
+
+
+def _command(name: str, config: type, module: str, function: str) -> click.Command:
+    def run(**texts: str) -> None:
+        job: Callable[[Any], int] = getattr(import_module(module), function)
+        sys.exit(job(parameters.parse(config, texts)))
+
+    sentences = parameters.docs(config)
+    options = [
+        click.Option(
+            sorted({f"--{field}", f"--{field.replace('_', '-')}"}) + [field],
+            default=default,
+            show_default=True if default else "as the suite says",
+            help=sentences[field],
+            metavar="VALUE",
+        )
+        for field, default in parameters.defaults(config).items()
+    ]
+    return click.Command(name, callback=run, params=list(options), help=config.__doc__)
+
+
+for _name, _entry in COMMANDS.items():
+    main.add_command(_command(_name, *_entry))
+
+
+def run() -> None:
+    """Run the command line; a user's mistake ends in one sentence and exit code 2, failed work in exit code 1."""
+    try:
+        main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped; finished work is kept and will be reused.", err=True)
+        sys.exit(130)
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except (WorkError, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,158 @@
+"""The encoder that all libraries share: batches in, every layer's tokens and global token out."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from PIL import Image
+
+from benchmark.catalog import EncoderCard
+from benchmark.errors import InputError
+
+
+class LayerOutput(NamedTuple):
+    """What one block gives for a batch of B samples."""
+
+    tokens: torch.Tensor
+    """(B, T, d) float32: the residual stream after the block, never normed by the model's final norm."""
+    mask: torch.Tensor
+    """(B, T) bool: True for real tokens, False for padding."""
+    pooled: torch.Tensor
+    """(B, d): the sample's global token by the card's token rule."""
+
+
+class Tower(Protocol):
+    """One library's model behind the same two steps; `encoder.Encoder` does the rest."""
+
+    module: torch.nn.Module
+
+    def preprocess(self, batch: list[Any]) -> dict[str, torch.Tensor]:
+        """Turn RGB images or strings into tensors; text gives at least `input_ids` and `mask`, both (B, T)."""
+
+    def states(self, inputs: dict[str, torch.Tensor], layers: list[int] | None) -> dict[int, torch.Tensor]:
+        """Return {layer: (B, T, d)} block outputs of the given layers (None: all), shallow to deep."""
+
+
+class Encoder:
+    """A frozen pretrained encoder in float32.
+
+    Layers and widths are measured on one blank sample when the encoder is made, never taken from the card.
+    """
+
+    def __init__(self, card: EncoderCard, tower: Tower, device: str = "cpu") -> None:
+        self.card = card
+        self.name = card.name
+        self.modality = card.modality
+        self.device = torch.device(device)
+        self._tower = tower
+        # Fast tokenizers keep their padding and truncation settings in shared state and refuse simultaneous changes.
+        self._tokenizing = threading.Lock()
+        tower.module.to(device=self.device, dtype=torch.float32).eval().requires_grad_(False)
+        blank = Image.new("RGB", (64, 64)) if self.modality == "image" else ""
+        with torch.no_grad():
+            states = tower.states(self._to_device(self.preprocess([blank])), None)
+        self.layers: list[int] = sorted(states)
+        self.widths: dict[int, int] = {layer: states[layer].shape[-1] for layer in self.layers}
+
+    def preprocess(self, batch: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """Turn a raw batch into model inputs on the CPU; safe to call from several threads.
+
+        Images of any mode become RGB (transparency over white). Raises InputError for a batch of the wrong type.
+        """
+        items = self._checked(batch)
+        if self.modality == "image":
+            return self._tower.preprocess([to_rgb(image) for image in items])
+        with self._tokenizing:
+            return self._tower.preprocess(items)
+
+    def forward(self, inputs: dict[str, torch.Tensor], layers: Sequence[int] | None = None) -> dict[int, LayerOutput]:
+        """Run the model once on what `preprocess` returned and read out `layers` (None: all), on the encoder's device.
+
+        Raises InputError for a layer that the encoder does not have.
+        """
+        wanted = self.layers if layers is None else sorted(set(layers))
+        if not wanted:
+            raise InputError(f"encoder '{self.name}' was asked for no layer at all; name at least one.")
+        for layer in wanted:
+            if layer not in self.widths:
+                raise InputError(
+                    f"encoder '{self.name}' has no layer {layer}: its layers are {self.layers[0]} to {self.layers[-1]}."
+                )
+        # no_grad, not inference_mode: autograd refuses inference tensors as inputs of the SAEs trained on them.
+        with torch.no_grad():
+            inputs = self._to_device(inputs)
+            states = self._tower.states(inputs, wanted)
+            outputs = {}
+            for layer in wanted:
+                tokens = states[layer]
+                mask = inputs.get("mask")
+                if mask is None:
+                    mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+                outputs[layer] = LayerOutput(tokens, mask, self._pool(tokens, mask, inputs.get("input_ids")))
+        return outputs
+
+    def run(self, batch: Sequence[Any], layers: Sequence[int] | None = None) -> dict[int, LayerOutput]:
+        """Encode a list of PIL images or of strings in one forward pass: {layer: LayerOutput}, shallow to deep."""
+        return self.forward(self.preprocess(batch), layers)
+
+    def residual_stream(self, batch: Sequence[Any]) -> dict[int, torch.Tensor]:
+        """Return {layer: (B, T, d)}, every token of every layer (see `LayerOutput.tokens`)."""
+        return {layer: output.tokens for layer, output in self.run(batch).items()}
+
+    def global_tokens(self, batch: Sequence[Any]) -> dict[int, torch.Tensor]:
+        """Return {layer: (B, d)}, the global token of every layer (see `LayerOutput.pooled`)."""
+        return {layer: output.pooled for layer, output in self.run(batch).items()}
+
+    def _to_device(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {key: value.to(self.device, non_blocking=True) for key, value in inputs.items()}
+
+    def _checked(self, batch: Sequence[Any]) -> list[Any]:
+        wanted, label = (Image.Image, "PIL images") if self.modality == "image" else (str, "strings")
+        if isinstance(batch, str) or not isinstance(batch, Sequence) or not batch:
+            given = "an empty one" if isinstance(batch, Sequence) and not batch else f"a {type(batch).__name__}"
+            raise InputError(f"encoder '{self.name}' takes a non-empty list of {label}, got {given}.")
+        for position, item in enumerate(batch):
+            if not isinstance(item, wanted):
+                raise InputError(
+                    f"encoder '{self.name}' takes {label}, but item {position} of the batch is a {type(item).__name__}."
+                )
+        return list(batch)
+
+    def _pool(self, tokens: torch.Tensor, mask: torch.Tensor, ids: torch.Tensor | None) -> torch.Tensor:
+        if self.card.token == "mean":
+            weights = mask.unsqueeze(-1).to(tokens.dtype)
+            return (tokens * weights).sum(1) / weights.sum(1)
+        index = token_index(self.card.token, mask, ids, fixed_length=self.card.padding > 0)
+        return tokens[torch.arange(len(tokens), device=tokens.device), index]
+
+
+def token_index(rule: str, mask: torch.Tensor, ids: torch.Tensor | None, *, fixed_length: bool) -> torch.Tensor:
+    """Return (B,) positions of the global token in a (B, T) batch by the rule cls, eot or last.
+
+    cls: position 0. eot: the highest token id, first of equals, as CLIP pools its captions. last: the last position
+    when captions are padded to a fixed length (SigLIP pools it, padding or not), otherwise the last real token.
+    """
+    batch, length = mask.shape
+    if rule == "cls":
+        return torch.zeros(batch, dtype=torch.long, device=mask.device)
+    if rule == "eot":
+        if ids is None:
+            raise InputError("the token rule 'eot' needs token ids: it is for text encoders only.")
+        return ids.argmax(1)
+    if fixed_length:
+        return torch.full((batch,), length - 1, dtype=torch.long, device=mask.device)
+    return length - 1 - mask.flip(1).int().argmax(1)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return the image in RGB; transparent parts are composited on white, 16-bit greys scaled to 8 bits."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I;16"):
+        # Pillow would clip every grey above 255 to white.
+        return image.convert("I").point(lambda grey: grey * (1 / 256)).convert("L").convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image.convert("RGB")

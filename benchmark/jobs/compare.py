@@ -1,0 +1,162 @@
+"""The main job: train what is missing, compare all pairs of encoders, and log the matrices."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmark.datasets import PairedDataset, load_dataset
+from benchmark.errors import InputError, WorkError
+from benchmark.features import SparseFeatures
+from benchmark.jobs import keys, tracking
+from benchmark.jobs.configs import CompareConfig
+from benchmark.jobs.matrix import MEASURES, cells, compare_pairs, wide
+from benchmark.jobs.plan import Plan, make_plan
+from benchmark.jobs.train import CACHE, Trained, plan_params, report_failures, suite_tags, train_all
+
+LABELS = {"crossfit": "cross-fitted", "calibrated": "calibrated", "naive": "naive", "chance": "chance level"}
+KINDS = ("vision", "vlm", "text")
+FEW = 2000
+"""Below this many samples no estimate recovers the truth (see docs)."""
+
+
+def compare(config: CompareConfig) -> int:
+    """Run the `compare` command; returns its exit code."""
+    plan = make_plan(config)
+    tracking.open_store()
+    dataset = load_dataset(plan.suite.dataset, plan.suite.max_samples, CACHE)
+    rows = sample_sets(plan, dataset)
+    with tracking.job_run(
+        "compare", f"compare {plan.suite.name}", tags=suite_tags(plan, dataset), params=plan_params(plan)
+    ) as run:
+        trained, failed = train_all(plan, dataset)
+        if len({(item.encoder.name, item.seed) for item in trained}) < 2:
+            report_failures(failed)
+            raise WorkError("fewer than two sets of features are there to compare; see the failures above.")
+        table, cell_table = _tables(plan, dataset, trained, rows)
+        order = [card.name for card in sorted(plan.encoders, key=lambda card: KINDS.index(card.kind))]
+        order = [name for name in order if name in set(cell_table.source)]
+        _log(plan, dataset, trained, table, cell_table, order)
+        if failed:
+            import mlflow
+
+            mlflow.set_tag("failed", ",".join(failed))
+    _print(plan, dataset, trained, cell_table, order, run.info.run_id)
+    return report_failures(failed)
+
+
+def sample_sets(plan: Plan, dataset: PairedDataset) -> dict[str, np.ndarray]:
+    """Return the samples of each set that the suite reports on; raises InputError if one is too small to compare."""
+    masks = {"all": np.ones(len(dataset), bool), "heldout": dataset.heldout, "train": ~dataset.heldout}
+    rows = {name: np.flatnonzero(masks[name]) for name in plan.suite.report_on}
+    for name, chosen in rows.items():
+        groups = len(set(dataset.groups[chosen].tolist()))
+        if groups < 2 * plan.suite.folds:
+            raise InputError(
+                f"dataset '{dataset.name}' has {groups} groups of samples in its set '{name}', too few for "
+                f"{plan.suite.folds} folds; use more samples or fewer folds."
+            )
+    return rows
+
+
+def _tables(
+    plan: Plan, dataset: PairedDataset, trained: Sequence[Trained], rows: dict[str, np.ndarray]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the long table and the cells, from a finished compare run with the same key if there is one."""
+    import mlflow
+
+    import registry
+
+    suite = plan.suite
+    key = keys.content_key({
+        "version": keys.COMPARISON, "runs": [item.run_id for item in trained], "report_on": suite.report_on,
+        "permutations": suite.permutations, "folds": suite.folds, "suite": suite.name,
+    })  # fmt: skip
+    for run_id in registry.find_finished("compare", key):
+        folder = registry.verified(run_id)
+        if folder is not None:
+            mlflow.set_tag("key", key)
+            return pd.read_parquet(folder / "matrix.parquet"), pd.read_parquet(folder / "cells.parquet")
+    recorded = {
+        (item.encoder.name, item.seed): {
+            layer: SparseFeatures.load(item.folder / "features" / f"L{layer:02d}.safetensors") for layer in item.layers
+        }
+        for item in trained
+    }
+    table, draws = compare_pairs(recorded, rows, suite.permutations, suite.folds)
+    found = cells(table, draws)
+    for part in (table, found):
+        part.insert(0, "suite", suite.name)
+        part.insert(1, "dataset", dataset.name)
+    mlflow.set_tag("key", key)
+    return table, found
+
+
+def headline(plan: Plan, cell_table: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells of the suite's first sample set and of the widest aggregate."""
+    aggregate = "layer_mean" if "layer_mean" in set(cell_table["aggregate"]) else "last"
+    return cell_table[(cell_table.recorded_on == plan.suite.report_on[0]) & (cell_table["aggregate"] == aggregate)]
+
+
+def _log(
+    plan: Plan,
+    dataset: PairedDataset,
+    trained: Sequence[Trained],
+    table: pd.DataFrame,
+    cell_table: pd.DataFrame,
+    order: list[str],
+) -> None:
+    import mlflow
+
+    import registry
+    from benchmark import plots
+
+    shown = headline(plan, cell_table)
+    saes = pd.concat([pd.read_parquet(item.folder / "saes.parquet") for item in trained], ignore_index=True)
+    title = f"{plan.suite.name}: {dataset.name}, {shown.n_samples.iloc[0]:,} {plan.suite.report_on[0]} samples"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for name, frame in (("matrix", table), ("cells", cell_table), ("saes", saes)):
+            frame.to_csv(folder / f"{name}.csv", index=False)
+            frame.to_parquet(folder / f"{name}.parquet", index=False)
+        matrices = {LABELS[measure]: wide(shown, measure, order) for measure in LABELS}
+        plots.heatmaps(matrices, title, folder / "matrix.png")
+        plots.interactive(shown, order, LABELS, title, folder / "matrix.html")
+        pd.DataFrame(dataset.left_out, columns=["id", "reason"]).to_csv(folder / "left_out.csv", index=False)
+        registry.write_manifest(folder)
+        mlflow.log_artifacts(str(folder))
+    metrics: dict[str, float] = {"n_samples": float(shown.n_samples.iloc[0]), "left_out": float(len(dataset.left_out))}
+    prefixes = {measure: "wmppc" if measure == "naive" else f"wmppc_{measure}" for measure in MEASURES}
+    for cell in shown.to_dict("records"):
+        for measure, prefix in prefixes.items():
+            metrics[f"{prefix}/{cell['source']}/{cell['target']}"] = cell[measure]
+    tracking.log_metrics(metrics)
+
+
+def _print(
+    plan: Plan, dataset: PairedDataset, trained: Sequence[Trained], cell_table: pd.DataFrame, order: list[str], run: str
+) -> None:
+    shown = headline(plan, cell_table)
+    n = int(shown.n_samples.iloc[0])
+    decimals = 3 if n >= FEW else 1
+    reused = sum(item.reused for item in trained)
+    print(f"\n{dataset.name}: {len(dataset):,} samples ({len(dataset.left_out)} left out), "
+          f"{n:,} of them compared ({plan.suite.report_on[0]})")  # fmt: skip
+    print(f"SAEs: {len(trained)} train runs, {reused} reused\n")
+    for measure, heading in (
+        ("crossfit", "wMPPC, cross-fitted (source in rows, target in columns; diagonal: across seeds = ceiling)"),
+        ("naive", "wMPPC as published (naive)"),
+        ("chance", "chance level of the naive value"),
+    ):
+        print(heading)
+        print(wide(shown, measure, order).to_string(float_format=f"{{:.{decimals}f}}".format, na_rep="–"), "\n")
+    widest = (shown.high - shown.low).max() / 2
+    print(f"95 % intervals (seeds and groups of samples resampled) are at most ±{widest:.3f} wide; see cells.csv.")
+    if n < FEW:
+        print(f"CAUTION: {n:,} samples are too few for any of these numbers to be near the truth; use more.")
+    elif shown.chance.median() > 0.5:
+        print("CAUTION: the chance level is above 0.5 for most pairs: these samples say little; use more.")
+    print(f"\nRun {run}: matrix.csv, matrix.parquet, matrix.png, matrix.html, cells.csv, saes.csv")
+    print("Look at it with `make ui` (MLflow) or `make app` (Streamlit).")

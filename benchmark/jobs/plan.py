@@ -1,0 +1,118 @@
+"""A suite with the command's overrides, checked before any work starts."""
+
+from dataclasses import asdict, dataclass, replace
+
+from benchmark.catalog import EncoderCard, SuiteCard, find_card
+from benchmark.errors import InputError, unknown
+from benchmark.jobs.configs import CompareConfig, RunConfig
+from benchmark.sae.settings import TrainConfig
+
+BACKENDS = ("local",)
+SAMPLE_SETS = ("heldout", "train", "all")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be done: every choice made, nothing loaded."""
+
+    suite: SuiteCard
+    """The suite with all overrides applied."""
+    encoders: tuple[EncoderCard, ...]
+    layers: str | tuple[int, ...]
+    """last | all | block indices."""
+    device: str
+
+    @property
+    def training(self) -> TrainConfig:
+        """How the SAEs are trained."""
+        suite = self.suite
+        return TrainConfig(
+            learning_rate=suite.learning_rate, batch_size=suite.batch_size, epochs=suite.epochs, center=suite.center
+        )
+
+    def n_latents(self, width: int) -> int:
+        """Return the size of the dictionary for a layer of this width; raises InputError if k does not fit."""
+        size = self.suite.n_latents or self.suite.expansion * width
+        if self.suite.k > size:
+            raise InputError(
+                f"k = {self.suite.k} is larger than the dictionary of {size} latents; lower k or raise n_latents."
+            )
+        return size
+
+    def recipe(self) -> dict[str, object]:
+        """Return all settings that a trained SAE depends on, apart from its encoder, data and seed."""
+        names = ("k", "expansion", "n_latents", "train_on")
+        return {name: getattr(self.suite, name) for name in names} | asdict(self.training) | {"layers": self.layers}
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Apply a command's overrides to its suite; raises InputError for anything that cannot work."""
+    suite = find_card(SuiteCard, config.suite)
+    overrides = {
+        name: value
+        for name in SuiteCard.__dataclass_fields__
+        if name not in ("name", "suite") and (value := getattr(config, name, None)) not in (None, "", ())
+    }
+    suite = replace(suite, **overrides)
+    for name, least in (
+        ("k", 1), ("expansion", 1), ("n_latents", 0), ("max_samples", 0), ("batch_size", 1), ("epochs", 1),
+        ("permutations", 0), ("folds", 2),
+    ):  # fmt: skip
+        if getattr(suite, name) < least:
+            raise InputError(f"{name} must be at least {least}, got {getattr(suite, name)}.")
+    if not suite.learning_rate > 0:
+        raise InputError(f"learning_rate must be above 0, got {suite.learning_rate}.")
+    if suite.n_latents and suite.k > suite.n_latents:
+        raise InputError(
+            f"k = {suite.k} is larger than the dictionary of {suite.n_latents} latents; lower k or raise n_latents."
+        )
+    for name, values in (("encoders", suite.encoders), ("seeds", suite.seeds)):
+        if not values:
+            raise InputError(f"the suite '{suite.name}' names no {name}; give at least one.")
+        if len(set(values)) < len(values):
+            raise InputError(f"{name} holds a value twice: {','.join(map(str, values))}.")
+    if min(suite.seeds) < 0:
+        raise InputError(f"seeds must be >= 0, got {min(suite.seeds)}.")
+    if isinstance(config, CompareConfig) and len(suite.encoders) * len(suite.seeds) < 2:
+        raise InputError("a comparison needs at least two encoders, or two seeds of one.")
+    for chosen in suite.report_on:
+        if chosen not in SAMPLE_SETS:
+            raise unknown("sample set in report_on", chosen, SAMPLE_SETS)
+    if suite.train_on not in ("train", "all"):
+        raise unknown("sample set in train_on", suite.train_on, ("train", "all"))
+    if config.backend not in BACKENDS:
+        raise unknown("backend", config.backend, BACKENDS)
+    cards = tuple(find_card(EncoderCard, name) for name in suite.encoders)
+    return Plan(suite=suite, encoders=cards, layers=_layers(suite.layers), device=_device(config.device))
+
+
+def _layers(text: str) -> str | tuple[int, ...]:
+    if text in ("last", "all"):
+        return text
+    try:
+        chosen = tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise InputError(f"layers must be last, all or block indices like 0,5,11, got '{text}'.") from None
+    return chosen
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def pick_layers(wanted: str | tuple[int, ...], available: list[int], encoder: str) -> list[int]:
+    """Return the wanted layers of an encoder, shallow to deep; raises InputError for one that it does not have."""
+    if wanted == "all":
+        return list(available)
+    if wanted == "last":
+        return available[-1:]
+    for layer in wanted:
+        if layer not in available:
+            raise InputError(
+                f"encoder '{encoder}' has no layer {layer}: its layers are {available[0]} to {available[-1]}."
+            )
+    return [int(layer) for layer in wanted]

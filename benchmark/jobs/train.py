@@ -1,0 +1,224 @@
+"""Train jobs: the SAEs of every encoder of a suite, one run per (encoder, dataset, seed)."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from benchmark.catalog import EncoderCard
+from benchmark.datasets import PairedDataset, load_dataset
+from benchmark.errors import InputError
+from benchmark.jobs import keys, tracking
+from benchmark.jobs.configs import TrainJobConfig
+from benchmark.jobs.plan import Plan, make_plan, pick_layers
+
+CACHE = Path(".cache")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The finished train run of one encoder and seed."""
+
+    encoder: EncoderCard
+    seed: int
+    run_id: str
+    folder: Path
+    """Local copy of its artifacts."""
+    reused: bool
+
+    @property
+    def layers(self) -> list[int]:
+        """Layers with recorded features, shallow to deep."""
+        return sorted(int(path.stem[1:]) for path in (self.folder / "features").glob("L*.safetensors"))
+
+
+def train_suite(config: TrainJobConfig) -> int:
+    """Run the `train` command; returns its exit code."""
+    plan = make_plan(config)
+    tracking.open_store()
+    dataset = load_dataset(plan.suite.dataset, plan.suite.max_samples, CACHE)
+    with tracking.job_run(
+        "train", f"train {plan.suite.name}", tags=suite_tags(plan, dataset), params=plan_params(plan)
+    ):
+        trained, failed = train_all(plan, dataset)
+    for item in trained:
+        print(f"{item.encoder.name:<24} seed {item.seed}  {'reused' if item.reused else 'trained'}  run {item.run_id}")
+    return report_failures(failed)
+
+
+def train_all(plan: Plan, dataset: PairedDataset) -> tuple[list[Trained], dict[str, str]]:
+    """Return the train runs of all encoders and seeds, and {encoder: error} of those that failed.
+
+    Finished runs with the same key are reused; an encoder that fails does not stop the others.
+    """
+    trained: list[Trained] = []
+    failed: dict[str, str] = {}
+    for card in plan.encoders:
+        try:
+            trained += _train_encoder(plan, card, dataset)
+        except InputError:
+            raise
+        except Exception as error:  # whatever one encoder does wrong, the others go on
+            failed[card.name] = f"{error}" or type(error).__name__
+            if not tracking.is_recorded(error):
+                _record_failure(plan, card, dataset, error)
+    return trained, failed
+
+
+def report_failures(failed: Mapping[str, str]) -> int:
+    """Print what failed and return the exit code."""
+    for name, error in failed.items():
+        print(f"FAILED {name}: {error}")
+    return 1 if failed else 0
+
+
+def suite_tags(plan: Plan, dataset: PairedDataset) -> dict[str, str]:
+    """Return the tags that runs of a suite share."""
+    return {"suite": plan.suite.name, "dataset": dataset.name}
+
+
+def plan_params(plan: Plan) -> dict[str, Any]:
+    """Return a plan's settings as parameters of a run."""
+    shown = ("dataset", "layers", "max_samples", "permutations", "folds")
+    return {
+        **{name: getattr(plan.suite, name) for name in shown},
+        **plan.recipe(),
+        "encoders": ",".join(card.name for card in plan.encoders),
+        "seeds": ",".join(map(str, plan.suite.seeds)),
+        "report_on": ",".join(plan.suite.report_on),
+        "device": plan.device,
+    }
+
+
+def _train_encoder(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> list[Trained]:
+    import registry
+
+    base = {
+        "version": (keys.ACTIVATIONS, keys.TRAINING),
+        "encoder": keys.encoder_identity(card),
+        "samples": dataset.fingerprint,
+        "content": dataset.content_hash,
+        "recipe": plan.recipe(),
+    }
+    done: dict[int, Trained] = {}
+    key = {seed: keys.content_key({**base, "init_seed": seed, "order_seed": seed}) for seed in plan.suite.seeds}
+    for seed in plan.suite.seeds:
+        for run_id in registry.find_finished("train", key[seed]):
+            folder = registry.verified(run_id)
+            if folder is not None:
+                done[seed] = Trained(card, seed, run_id, folder, reused=True)
+                break
+    missing = [seed for seed in plan.suite.seeds if seed not in done]
+    if missing:
+        for seed, (run_id, folder) in _train_seeds(plan, card, dataset, missing, key).items():
+            done[seed] = Trained(card, seed, run_id, folder, reused=False)
+    return [done[seed] for seed in plan.suite.seeds]
+
+
+def _train_seeds(
+    plan: Plan, card: EncoderCard, dataset: PairedDataset, seeds: list[int], key: Mapping[int, str]
+) -> dict[int, tuple[str, Path]]:
+    """Extract once, train all layers and seeds together, and log one run per seed."""
+    from benchmark.encoders import load_encoder
+    from benchmark.jobs.activations import extract
+    from benchmark.sae import TopKSAE, shuffled_batches, steps, train
+
+    encoder = load_encoder(card, plan.device)
+    layers = pick_layers(plan.layers, encoder.layers, card.name)
+    sizes = {layer: plan.n_latents(encoder.widths[layer]) for layer in layers}
+    identity = {"encoder": keys.encoder_identity(card), "version": keys.ACTIVATIONS}
+    name = keys.content_key(
+        {**identity, "samples": dataset.fingerprint, "content": dataset.content_hash, "layers": layers}
+    )
+    activations = extract(encoder, dataset, layers, CACHE / "activations" / f"{card.name}-{name}")
+    del encoder
+    rows = np.arange(len(dataset)) if plan.suite.train_on == "all" else np.flatnonzero(~dataset.heldout)
+    if not len(rows):
+        raise InputError(f"dataset '{dataset.name}': no sample is left to train on; use more samples.")
+    saes = {}
+    for layer, array in activations.items():
+        mean = np.asarray(array[rows]).mean(0, dtype=np.float64) if plan.training.center else None
+        for seed in seeds:
+            saes[layer, seed] = TopKSAE(array.shape[1], sizes[layer], plan.suite.k, seed=seed).centred(mean)
+            saes[layer, seed].to(plan.device)
+    batches = shuffled_batches(activations, rows, {seed: seed for seed in seeds}, plan.training)
+    bar = tqdm(batches, desc=f"train {card.name}", unit="step", total=steps(len(rows), plan.training), mininterval=0.5)
+    losses = train(saes, bar, plan.training)
+    return {
+        seed: _log_seed(
+            plan, card, dataset, seed, key[seed], activations,
+            {layer: saes[layer, seed] for layer in layers}, {layer: losses[layer, seed] for layer in layers},
+        )
+        for seed in seeds
+    }  # fmt: skip
+
+
+def _log_seed(
+    plan: Plan,
+    card: EncoderCard,
+    dataset: PairedDataset,
+    seed: int,
+    key: str,
+    activations: Mapping[int, NDArray[np.float32]],
+    saes: Mapping[int, Any],
+    losses: Mapping[int, NDArray[np.float32]],
+) -> tuple[str, Path]:
+    import mlflow
+    import pandas as pd
+
+    import registry
+    from benchmark.sae import quality
+    from registry.queries import feature_path
+
+    heldout = dataset.heldout if plan.suite.train_on == "train" else np.ones(len(dataset), bool)
+    tags = {**suite_tags(plan, dataset), "encoder": card.name, "seed": str(seed), "key": key}
+    params = {
+        **plan.recipe(),
+        "fingerprint": dataset.fingerprint,
+        "content": dataset.content_hash,
+        "device": plan.device,
+    }
+    with (
+        tracking.job_run("train", f"train {card.name} seed {seed}", nested=True, tags=tags, params=params) as run,
+        tempfile.TemporaryDirectory() as temporary,
+    ):
+        folder, rows = Path(temporary), []
+        for layer, sae in saes.items():
+            array = activations[layer]
+            features = sae.features(array, dataset.fingerprint, dataset.groups).rounded()
+            features.save(folder / feature_path(layer))
+            chosen = np.flatnonzero(heldout)
+            measured = quality(sae, np.asarray(array[chosen]), features.take(chosen))._asdict()
+            uri = registry.log_sae(
+                sae, dataset=dataset.name, encoder=card.name, layer=layer, seed=seed, metrics=measured,
+                metadata={"samples": dataset.fingerprint, "key": key},
+            )  # fmt: skip
+            tracking.log_metrics({f"{name}/L{layer:02d}": value for name, value in measured.items()})
+            rows.append({
+                "encoder": card.name, "modality": card.modality, "kind": card.kind, "family": card.family,
+                "seed": seed, "layer": layer, "d": sae.d, "n_latents": sae.n_latents, "k": sae.k, **measured,
+                "run_id": run.info.run_id, "model_uri": uri,
+            })  # fmt: skip
+        tracking.log_curves(run.info.run_id, {f"loss/L{layer:02d}": curve for layer, curve in losses.items()})
+        pd.DataFrame(rows).to_parquet(folder / "saes.parquet", index=False)
+        registry.write_manifest(folder)
+        mlflow.log_artifacts(str(folder))
+    done = registry.verified(run.info.run_id)
+    if done is None:
+        raise OSError(f"the artifacts of run {run.info.run_id} cannot be read back; is the disk full?")
+    return run.info.run_id, done
+
+
+def _record_failure(plan: Plan, card: EncoderCard, dataset: PairedDataset, error: Exception) -> None:
+    """Leave a FAILED run behind for an encoder whose work failed before its own run began."""
+    tags = {**suite_tags(plan, dataset), "encoder": card.name}
+    try:
+        with tracking.job_run("train", f"train {card.name}", nested=True, tags=tags, params=plan.recipe()):
+            raise error
+    except type(error):
+        return

@@ -1,0 +1,75 @@
+"""What every measure is, in words: the one place that tables, tooltips and reports take their descriptions from.
+
+Each entry is column name -> (title, one sentence). Nothing is imported here.
+"""
+
+MEASURES: dict[str, tuple[str, str]] = {
+    "crossfit": (
+        "Cross-fitted",
+        "Every source feature's partner is chosen on all folds of the samples but one and their correlation is taken "
+        "on the fold left out; the value is the sum of activation times held-out correlation over features and folds, "
+        "divided by the sum of activation: about 0 where nothing is shared, at any number of samples.",
+    ),
+    "naive": (
+        "Naive wMPPC",
+        "The sum over source features of total activation times the highest Pearson correlation with any target "
+        "feature, divided by the sum of total activation: biased upward, because a maximum over thousands of "
+        "candidates is measured on the samples that chose it.",
+    ),
+    "chance": (
+        "Chance level",
+        "The mean naive wMPPC when the target's samples are shuffled (whole groups, the same way in all layers) and "
+        "every maximum is taken anew: what features reach that have nothing in common.",
+    ),
+    "calibrated": (
+        "Calibrated",
+        "The naive wMPPC minus the chance level, divided by 1 minus the chance level, and never below 0: the part of "
+        "the possible range above chance, too low where sharing is weak and spread over many features.",
+    ),
+}
+"""Measures of how much of a source encoder is found again in a target, the headline first."""
+
+CELL_COLUMNS: dict[str, tuple[str, str]] = {
+    **MEASURES,
+    "low": ("Low", "The 2.5 % point of the cross-fitted value when seeds and groups of samples are resampled."),
+    "high": ("High", "The 97.5 % point of the cross-fitted value when seeds and groups of samples are resampled."),
+    "n_samples": ("Samples", "The number of samples that the features were compared on."),
+    "seed_pairs": ("Seed pairs", "The number of pairs of seeds that the value is a mean of."),
+}
+"""Numeric columns of the table of cells."""
+
+AGGREGATES: dict[str, tuple[str, str]] = {
+    "last": ("Last layer", "The last layer of the source against the last layer of the target."),
+    "layer_mean": (
+        "Mean over layers",
+        "The value of every source layer against all target layers together, averaged with the layers' numbers of "
+        "features as weights.",
+    ),
+    "global": (
+        "All features",
+        "One activation-weighted mean over the features of all source layers, against all target layers together.",
+    ),
+}
+"""How the layers of an encoder are joined into one value."""
+
+CEILING = (
+    "Diagonal: the ceiling",
+    "An encoder against itself compares dictionaries trained with different seeds, the most that two dictionaries of "
+    "the same size agree on; it is empty when there is only one seed.",
+)
+
+QUALITY: dict[str, tuple[str, str]] = {
+    "fvu": (
+        "FVU",
+        "Fraction of variance unexplained: squared reconstruction error divided by the squared distance from the "
+        "mean; 0 is perfect, 1 is no better than the mean.",
+    ),
+    "l0": ("L0", "The mean number of active latents a sample."),
+    "dead": ("Dead share", "The share of latents that are active on no sample."),
+    "weight_cv": (
+        "Weight CV",
+        "Coefficient of variation of the latents' total activations (standard deviation divided by mean): large when "
+        "few latents carry most of the weight.",
+    ),
+}
+"""How good one sparse autoencoder is."""

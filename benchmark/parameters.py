@@ -1,0 +1,61 @@
+"""One list of parameters: a config dataclass becomes the options of a command and an entry point of MLproject."""
+
+import ast
+import inspect
+from dataclasses import Field, fields
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin
+
+from benchmark.errors import InputError
+
+
+@cache
+def docs(config: type) -> dict[str, str]:
+    """Return the sentence under each field of a config dataclass, inherited fields included."""
+    found: dict[str, str] = {}
+    for base in reversed(config.__mro__[:-1]):
+        body = ast.parse(inspect.getsource(base)).body[0].body  # type: ignore[attr-defined]
+        for statement, after in zip(body, body[1:], strict=False):
+            if isinstance(statement, ast.AnnAssign) and isinstance(after, ast.Expr):
+                found[statement.target.id] = ast.literal_eval(after.value)  # type: ignore[union-attr]
+    return found
+
+
+def defaults(config: type) -> dict[str, str]:
+    """Return each field's default as the text that the command line and MLproject use."""
+    return {field.name: to_text(field.default) for field in fields(config)}
+
+
+def to_text(value: Any) -> str:
+    """Return a parameter's value as text: "" for None and empty, commas between the items of a tuple."""
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return ",".join(str(item) for item in value)
+    return str(value)
+
+
+def parse(config: type, texts: dict[str, str]) -> Any:
+    """Return a config from texts; raises InputError for a text that is no value of its field's type."""
+    return config(**{field.name: _value(field, texts[field.name].strip()) for field in fields(config)})
+
+
+def _value(field: Field, text: str) -> Any:
+    kind: Any = field.type
+    if get_origin(kind) is UnionType:
+        if not text:
+            return None
+        kind = next(item for item in get_args(kind) if item is not NoneType)
+    if get_origin(kind) is tuple:
+        item = get_args(kind)[0]
+        return tuple(_scalar(field.name, item, part.strip()) for part in text.split(",") if part.strip())
+    return _scalar(field.name, kind, text)
+
+
+def _scalar(name: str, kind: type, text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        wanted = {int: "a whole number", float: "a number"}[kind]
+        raise InputError(f"{name} must be {wanted}, got '{text}'.") from None

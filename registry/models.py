@@ -1,0 +1,116 @@
+"""SAEs as registered MLflow models: safetensors and JSON, never pickle."""
+
+import re
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmark.sae import TopKSAE
+
+LOADER = Path(__file__).with_name("topk_sae_pyfunc.py")
+
+
+def model_name(dataset: str, encoder: str, layer: int) -> str:
+    """Return the registered name of an SAE, `sae-DATASET-ENCODER-L00`."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", f"sae-{dataset}-{encoder}-L{layer:02d}")
+
+
+def log_sae(
+    sae: "TopKSAE",
+    *,
+    dataset: str,
+    encoder: str,
+    layer: int,
+    seed: int,
+    metrics: Mapping[str, float] | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> str:
+    """Log an SAE on the active run, register it and point the alias `seed-N` at it.
+
+    Args:
+        sae: the trained SAE.
+        dataset, encoder, layer, seed: what it was trained on; they make its registered name and alias.
+        metrics: quality figures, linked to the logged model.
+        metadata: further strings for the MLmodel file (fingerprints, keys).
+
+    Returns:
+        `models:/NAME/VERSION`.
+    """
+    import mlflow
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    from benchmark.sae import write_sae
+
+    name = model_name(dataset, encoder, layer)
+    about = {
+        "dataset": dataset, "encoder": encoder, "layer": layer, "seed": seed,
+        "d": sae.d, "n_latents": sae.n_latents, "k": sae.k, "expansion": round(sae.n_latents / sae.d, 4),
+    }  # fmt: skip
+    signature = ModelSignature(
+        inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, sae.d))]),
+        outputs=Schema([
+            TensorSpec(np.dtype(np.int64), (-1, sae.k), "indices"),
+            TensorSpec(np.dtype(np.float32), (-1, sae.k), "values"),
+        ]),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder, "sae")
+        write_sae(sae, data)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*input example.*")  # it would only repeat the signature
+            info = mlflow.pyfunc.log_model(
+                name=name,
+                loader_module=LOADER.stem,
+                data_path=str(data),
+                code_paths=[str(LOADER)],
+                pip_requirements=["mlflow", "numpy", "safetensors"],
+                signature=signature,
+                metadata={**about, **(metadata or {})},
+                params=about,
+            )
+    if metrics:
+        mlflow.log_metrics(dict(metrics), model_id=info.model_id)
+    version = _register(name, info.model_uri, info.model_id, info.run_id)
+    mlflow.MlflowClient().set_registered_model_alias(name, f"seed-{seed}", version)
+    return f"models:/{name}/{version}"
+
+
+def _register(name: str, source: str, model_id: str, run_id: str) -> str:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient()
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return str(client.create_model_version(name, source, run_id, model_id=model_id).version)
+
+
+def load_sae(uri: str, device: str = "cpu") -> "TopKSAE":
+    """Return a registered or logged SAE (`models:/NAME/VERSION` or `models:/NAME@seed-N`) as a torch module.
+
+    Only safetensors and JSON are read; no code of the model runs. Raises ValueError for a model that does not exist
+    or is no TopK SAE.
+    """
+    import mlflow
+    import yaml
+    from mlflow.exceptions import MlflowException
+
+    from benchmark.sae import read_sae
+
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)).resolve()
+        flavour = yaml.safe_load((folder / "MLmodel").read_text())["flavors"]["python_function"]
+        data = (folder / flavour["data"]).resolve()
+    except (MlflowException, OSError, KeyError, TypeError) as error:
+        raise ValueError(f"{uri} is not a registered SAE: {error}.") from None
+    if not data.is_relative_to(folder):
+        raise ValueError(f"{uri}: its data lies outside the model's folder.")
+    return read_sae(data, device)

@@ -1,0 +1,97 @@
+"""Typed queries over runs: what was done, and its tables and features. Nothing here needs torch."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.features import SparseFeatures
+
+TAGS = ("kind", "suite", "dataset", "encoder", "seed", "key", "failed")
+PAGE = 1000
+
+
+def runs(**tags: str) -> pd.DataFrame:
+    """Return the runs of all experiments that carry these tags, newest first.
+
+    Columns: run_id, name, status, start, seconds, experiment_id, the project's tags, and `metrics` (a dict).
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    wanted = " and ".join(f"tags.`{name}` = '{_quoted(value)}'" for name, value in tags.items())
+    experiments = [e.experiment_id for e in _pages(client.search_experiments)]
+    found = _pages(
+        client.search_runs, experiment_ids=experiments, filter_string=wanted, order_by=["attributes.start_time DESC"]
+    )
+    rows = [
+        {
+            "run_id": run.info.run_id,
+            "name": run.info.run_name,
+            "status": run.info.status,
+            "start": pd.Timestamp(run.info.start_time, unit="ms", tz="UTC"),
+            "seconds": (run.info.end_time - run.info.start_time) / 1000 if run.info.end_time else float("nan"),
+            "experiment_id": run.info.experiment_id,
+            **{tag: run.data.tags.get(tag, "") for tag in TAGS},
+            "metrics": dict(run.data.metrics),
+        }
+        for run in found
+    ]
+    columns = ["run_id", "name", "status", "start", "seconds", "experiment_id", *TAGS, "metrics"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def find_finished(kind: str, key: str) -> list[str]:
+    """Return the ids of FINISHED runs of a kind with this content key, newest first."""
+    found = runs(kind=kind, key=key)
+    return [str(run_id) for run_id in found.loc[found.status == "FINISHED", "run_id"]]
+
+
+def latest(kind: str, **tags: str) -> str | None:
+    """Return the id of the newest FINISHED run of a kind with these tags, if there is one."""
+    found = runs(kind=kind, **tags)
+    done = found.loc[found.status == "FINISHED", "run_id"]
+    return str(done.iloc[0]) if len(done) else None
+
+
+def table(run_id: str, name: str) -> pd.DataFrame:
+    """Return a Parquet artifact of a run (for a compare run: `matrix.parquet` or `cells.parquet`).
+
+    Raises ValueError when the run has no such artifact.
+    """
+    return pd.read_parquet(_artifact(run_id, name))
+
+
+def features(run_id: str, layer: int) -> SparseFeatures:
+    """Return the features that a train run recorded for one layer; raises ValueError when it has none."""
+    return SparseFeatures.load(_artifact(run_id, feature_path(layer)))
+
+
+def feature_path(layer: int) -> str:
+    """Return the artifact path of a layer's features within a train run."""
+    return f"features/L{layer:02d}.safetensors"
+
+
+def _artifact(run_id: str, name: str) -> Path:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name))
+    except (MlflowException, OSError) as error:
+        raise ValueError(f"run {run_id} has no artifact '{name}': {str(error).splitlines()[0]}") from None
+
+
+def _pages(search, **arguments):
+    token = None
+    while True:
+        page = search(max_results=PAGE, page_token=token, **arguments)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _quoted(value: str) -> str:
+    if "'" in value:
+        raise ValueError(f"a tag value to search for cannot hold a quote: {value!r}.")
+    return value

@@ -1,0 +1,64 @@
+"""The tracking store: a SQLite file in the working directory unless MLFLOW_TRACKING_URI says otherwise."""
+
+import fcntl
+import logging
+import os
+import sqlite3
+import tempfile
+from hashlib import blake2b
+from pathlib import Path
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+
+
+def connect() -> str:
+    """Point MLflow at the store, make sure that it exists, and return its URI.
+
+    Creating the schema of a SQLite store takes seconds and fails when several processes do it at once, so one does it
+    while the others wait. Raises OSError when the store cannot be opened or written.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    mlflow.set_tracking_uri(uri)
+    for name in ("mlflow.store.db.utils", "mlflow.tracking._model_registry.client", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if uri.startswith("sqlite:///"):
+        _create(Path(uri.removeprefix("sqlite:///")))
+    _answer(uri)
+    return uri
+
+
+def _create(path: Path) -> None:
+    path = path.absolute()
+    lock = Path(tempfile.gettempdir(), f"mlflow-{blake2b(str(path).encode(), digest_size=8).hexdigest()}.lock")
+    try:
+        with lock.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            database = sqlite3.connect(path, timeout=60)
+            try:
+                # WAL halves the time of a write and lets readers go on meanwhile; the file remembers it.
+                database.execute("PRAGMA journal_mode=WAL")
+                ready = database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'runs'").fetchone()[0]
+                if ready:
+                    database.execute("BEGIN IMMEDIATE")  # a read-only store is found before any work is done
+                    database.rollback()
+            finally:
+                database.close()
+            if not ready:
+                _answer(f"sqlite:///{path}")
+    except sqlite3.Error as error:
+        raise OSError(
+            f"the MLflow store {path} cannot be written ({error}); check the folder or MLFLOW_TRACKING_URI"
+        ) from None
+
+
+def _answer(uri: str) -> None:
+    from mlflow import MlflowClient
+
+    try:
+        MlflowClient(uri).search_experiments(max_results=1)
+    except Exception as error:  # MLflow wraps drivers' and servers' errors in many types
+        reason = str(error).strip().splitlines()[0][:200]
+        raise OSError(f"the MLflow store {uri} cannot be opened ({reason}); check MLFLOW_TRACKING_URI") from None

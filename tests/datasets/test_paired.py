@@ -1,0 +1,100 @@
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from benchmark.datasets.paired import Entry, PairedDataset, slug
+from benchmark.errors import InputError
+
+
+class Numbers:
+    """Stands in for images: the "image" of a row is its number."""
+
+    def image(self, row):
+        return row
+
+
+def dataset(groups, captions=None, hashes=None, ids=None) -> PairedDataset:
+    n = len(groups)
+    ids, captions, hashes = ids or [f"id{i}" for i in range(n)], captions or ["c"] * n, hashes or ["h"] * n
+    entries = [Entry(i, ids[i], str(groups[i]), captions[i], hashes[i]) for i in range(n)]
+    return PairedDataset("set", entries, Numbers())
+
+
+def test_samples_are_indexed_like_a_sequence():
+    data = dataset([5, 5, 9])
+    assert len(data) == 3 and [sample.image for sample in data] == [0, 1, 2]
+    assert data[-1].id == "id2" and data[np.int64(1)].group == 0
+    with pytest.raises(IndexError):
+        data[3]
+
+
+def test_groups_are_numbered_int64():
+    groups = dataset(["b", "a", "b"]).groups
+    assert groups.dtype == np.int64 and groups.tolist() == [0, 1, 0]
+
+
+def test_fingerprint_changes_with_ids_and_their_order_only():
+    base = dataset([1, 2], ids=["a", "b"])
+    assert base.fingerprint == dataset([7, 7], ["x", "y"], ["1", "2"], ["a", "b"]).fingerprint
+    others = [["b", "a"], ["a", "c"], ["ab", ""], ["a", "b", "c"]]
+    assert len({base.fingerprint, *(dataset(ids, ids=ids).fingerprint for ids in others)}) == 5
+
+
+def test_content_hash_changes_with_captions_and_image_bytes():
+    base = dataset([1, 2], ["x", "y"], ["1", "2"]).content_hash
+    assert base == dataset([1, 2], ["x", "y"], ["1", "2"], ["p", "q"]).content_hash
+    assert base != dataset([1, 2], ["y", "x"], ["1", "2"]).content_hash
+    assert base != dataset([1, 2], ["x", "y"], ["1", "3"]).content_hash
+
+
+def test_the_heldout_side_of_a_group_never_depends_on_other_samples():
+    few, many = dataset(range(50)), dataset(range(1000))
+    assert (few.heldout == many.heldout[:50]).all()
+
+
+def test_the_split_keeps_groups_whole_and_takes_about_the_share_asked_for():
+    data = dataset([i // 5 for i in range(20_000)])
+    for share in (0.1, 0.5, 0.9):
+        mask = data.split(share).reshape(-1, 5)
+        assert (mask == mask[:, :1]).all()
+        assert mask.mean() == pytest.approx(share, abs=0.03)
+    assert not data.split(0).any() and data.split(1).all()
+    with pytest.raises(InputError, match="between 0 and 1"):
+        data.split(1.5)
+
+
+def test_subsets_are_nested_whole_groups_in_the_dataset_s_order():
+    data = dataset([i // 3 for i in range(300)])
+    previous: set[str] = set()
+    for count in (3, 10, 30, 100, 299, 300, 1000):
+        subset = data.limited(count)
+        rows = [sample.image for sample in subset]
+        assert min(count, 300) - 2 <= len(subset) <= count and rows == sorted(rows)
+        assert all(n == 3 for n in np.bincount(subset.groups))
+        assert previous <= set(subset.ids)
+        previous = set(subset.ids)
+
+
+def test_a_subset_says_nothing_about_the_split_or_the_place_in_the_file():
+    subset = dataset(range(10_000)).limited(2000)
+    assert subset.heldout.mean() == pytest.approx(0.5, abs=0.05)
+    assert np.mean([sample.image for sample in subset]) == pytest.approx(5000, abs=300)
+
+
+def test_a_subset_smaller_than_its_first_group_is_refused():
+    with pytest.raises(InputError, match="whole groups"):
+        dataset([1, 1, 1]).limited(2)
+
+
+def test_samples_can_be_read_from_several_threads():
+    data = dataset(range(500))
+    with ThreadPoolExecutor(8) as pool:
+        assert [sample.image for sample in pool.map(data.__getitem__, range(500))] == list(range(500))
+
+
+@pytest.mark.parametrize("name", ["a b/c", "Ünï", "..", "", "x\n<b>", "ok-1_2"])
+def test_a_slug_has_only_safe_characters(name):
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", slug(name))
+    assert slug("ok-1_2") == "ok-1_2"

@@ -1,0 +1,134 @@
+import logging
+import os
+
+import pytest
+from dataset_files import png, shade
+
+from benchmark.datasets import scan
+from benchmark.datasets.decode import decode
+from benchmark.errors import InputError, WorkError
+
+
+def forbidden(data):
+    raise AssertionError("decoded again")
+
+
+def test_a_corrupt_image_in_the_middle_never_shifts_the_pairing(make, caplog):
+    images = [png(i) for i in range(200)]
+    images[100] = images[100][:40]
+    images[150] = b"\nnot an image"
+    with caplog.at_level(logging.WARNING, "benchmark"):
+        data = make.load(make.parquet(images, [str(i) for i in range(200)]))
+    assert len(data) == 198 and all(str(shade(s.image)) == s.caption == str(int(s.id)) for s in data)
+    assert [id_ for id_, _ in data.left_out] == ["00000100", "00000150"]
+    assert data.left_out[1][1] == "not an image of a known format"
+    (record,) = caplog.records
+    assert "left out 2 of 200" in record.getMessage() and "00000100" in record.getMessage()
+    assert "\n" not in record.getMessage()
+
+
+def test_an_id_cannot_break_the_warning_into_lines(make, caplog):
+    make.load(make.parquet([png(0), b"x"], ["a", "b"], id=["fine", "bad\n\x1b[31mid"]))
+    assert "\n" not in caplog.text.strip() and "\x1b" not in caplog.text
+
+
+def test_rows_without_a_caption_are_left_out(make):
+    data = make.load(make.parquet([png(i) for i in range(4)], ["a", None, "  ", "d"]))
+    assert data.ids == ["00000000", "00000003"]
+    assert data.left_out == [("00000001", "no caption"), ("00000002", "no caption")]
+
+
+def test_the_fingerprint_covers_only_what_is_kept(make):
+    whole = make.load(make.parquet([png(0), png(1)], ["a", "b"], "whole.parquet"))
+    holed = make.load(make.parquet([png(0), b""], ["a", "b"], "holed.parquet"))
+    alone = make.load(make.parquet([png(0)], ["a"], "alone.parquet"))
+    assert holed.fingerprint == alone.fingerprint != whole.fingerprint
+    assert holed.content_hash == alone.content_hash != whole.content_hash
+
+
+def test_sources_without_usable_samples_are_refused(make):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema({"image": pa.binary(), "text": pa.string()})
+    pq.write_table(schema.empty_table(), make.folder / "none.parquet")
+    with pytest.raises(InputError, match="holds no samples"):
+        make.load(make.folder / "none.parquet")
+    pq.write_table(pa.table({"image": [png(0)], "text": [None]}, schema=schema), make.folder / "mute.parquet")
+    with pytest.raises(InputError, match="no row has a caption"):
+        make.load(make.folder / "mute.parquet")
+    with pytest.raises(InputError, match=r"no usable sample; left out 2 of 2.*'00000000' \(the image is empty\)"):
+        make.load(make.parquet([b"", b"x"], ["a", "b"], "blind.parquet"))
+    (make.folder / "metadata.jsonl").write_text("")
+    with pytest.raises(InputError, match="holds no samples"):
+        make.load(make.folder)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "imagefolder"])
+def test_a_second_load_decodes_nothing_and_finds_the_same(make, monkeypatch, kind):
+    if kind == "parquet":
+        source = make.parquet([png(0), b"x", png(2)], ["a", "b", "c"], group=["p", "q", "p"])
+    else:
+        make.images(["0.png", "1.png"])
+        source = make.jsonl([{"file_name": f"{i}.png", "text": f"t{i}"} for i in range(3)])
+    first = make.load(source)
+    monkeypatch.setattr(scan, "decode", forbidden)
+    second = make.load(source)
+    for name in ("ids", "fingerprint", "content_hash", "left_out"):
+        assert getattr(first, name) == getattr(second, name)
+    assert first.captions() == second.captions() and (first.groups == second.groups).all()
+    assert (first.heldout == second.heldout).all()
+    monkeypatch.setattr(scan, "decode", decode)
+    assert [shade(s.image) for s in first] == [shade(s.image) for s in second]
+
+
+def test_a_damaged_manifest_is_written_anew(make):
+    source = make.parquet([png(0)], ["a"])
+    make.load(source)
+    (manifest,) = make.cache.glob("datasets/*/manifest.parquet")
+    manifest.write_bytes(manifest.read_bytes()[:100])
+    assert make.load(source).ids == ["00000000"]
+    assert not list(make.cache.glob("datasets/*/*.part"))
+
+
+def test_reading_an_image_that_changed_since_the_scan_is_an_error(make):
+    make.images(["a.png", "b.png"])
+    make.jsonl([{"file_name": f, "text": f} for f in ("a.png", "b.png")])
+    data = make.load(make.folder)
+    (make.folder / "a.png").write_bytes(png(77))
+    with pytest.raises(WorkError, match="'a.png' changed"):
+        data[0]
+    (make.folder / "a.png").unlink()
+    with pytest.raises(WorkError, match="'a.png' changed"):
+        data[0]
+    assert shade(data[1].image) == 1
+
+
+def test_reading_a_parquet_file_that_changed_since_the_scan_is_an_error(make):
+    path = make.parquet([png(0)], ["a"])
+    data = make.load(path)
+    make.parquet([png(1), png(2)], ["b", "c"])
+    with pytest.raises(WorkError, match="changed after"):
+        data[0]
+    assert len(make.load(path)) == 2
+
+
+def test_a_changed_image_file_is_scanned_again(make):
+    make.images(["a.png"])
+    make.jsonl([{"file_name": "a.png", "text": "x"}])
+    before = make.load(make.folder)
+    (make.folder / "a.png").write_bytes(png(77))
+    os.utime(make.folder / "a.png", (1, 1))
+    after = make.load(make.folder)
+    assert shade(after[0].image) == 77
+    assert before.fingerprint == after.fingerprint and before.content_hash != after.content_hash
+
+
+def test_a_cache_that_cannot_be_written_is_a_failure_of_the_work(make):
+    make.images(["a.png"])
+    make.jsonl([{"file_name": "a.png", "text": "x"}])
+    make.cache.write_text("in the way")
+    with pytest.raises(WorkError, match="cannot write the cache file"):
+        make.load(make.folder)
+    with pytest.raises(WorkError, match="cannot copy .* into the cache"):
+        make.load(make.parquet([png(0)], ["a"]))

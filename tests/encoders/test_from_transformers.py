@@ -1,0 +1,148 @@
+import pickle
+import shutil
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from benchmark.encoders import load_encoder
+from benchmark.errors import InputError, WorkError
+
+
+def elsewhere(card, folder, **changes):
+    """Return the card of a copy of its checkpoint in `folder`."""
+    shutil.copytree(card.source, folder)
+    return type(card)(**{**vars(card), "source": str(folder), **changes})
+
+
+def blocks(encoder, count=3):
+    """Return the only list of `count` modules in the model."""
+    lists = [m for m in encoder._tower.module.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
+    assert len(lists) == 1
+    return lists[0]
+
+
+@pytest.mark.parametrize("kind, token", [("vit", "cls"), ("dinov2", "cls"), ("siglip", "mean"), ("clip", "cls")])
+def test_every_image_layer_is_the_output_of_its_block(card, images, hooked, kind, token):
+    encoder = load_encoder(card(kind, "image", token))
+    seen, output = hooked(encoder, images, blocks(encoder))
+    assert len(seen) == len(output) == 3
+    for layer, tokens in enumerate(seen):
+        assert torch.equal(output[layer].tokens, tokens)
+        torch.testing.assert_close(output[layer].pooled, tokens.mean(1) if token == "mean" else tokens[:, 0])
+
+
+@pytest.mark.parametrize(
+    "kind, token, padding",
+    [
+        ("bert", "cls", 0),
+        ("deberta", "cls", 0),
+        ("gpt2", "last", 0),
+        ("siglip", "last", 16),
+        ("siglip-text", "last", 16),
+        ("clip", "eot", 0),
+    ],
+)
+def test_every_text_layer_is_the_output_of_its_block(card, captions, hooked, kind, token, padding):
+    encoder = load_encoder(card(kind, "text", token, padding))
+    seen, output = hooked(encoder, captions, blocks(encoder))
+    assert len(seen) == len(output) == 3
+    for layer, tokens in enumerate(seen):
+        assert torch.equal(output[layer].tokens, tokens)
+
+
+def test_the_last_position_leads_to_the_text_embedding_of_siglip(card, captions):
+    source = card("siglip", "text", "last", 16)
+    model = transformers.SiglipModel.from_pretrained(source.source).text_model.eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source.source)
+    inputs = tokenizer(captions, padding="max_length", max_length=16, truncation=True, return_tensors="pt")
+    pooled = load_encoder(source).run(captions)[2].pooled
+    with torch.no_grad():
+        torch.testing.assert_close(model.head(model.final_layer_norm(pooled)), model(**inputs).pooler_output)
+
+
+def test_eot_leads_to_the_text_embedding_of_clip(card, captions):
+    source = card("clip", "text", "eot")
+    model = transformers.CLIPModel.from_pretrained(source.source).text_model.eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source.source)
+    inputs = tokenizer(captions, padding=True, max_length=16, truncation=True, return_tensors="pt")
+    expected = model(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask).pooler_output
+    pooled = load_encoder(source).run(captions)[2].pooled
+    torch.testing.assert_close(model.final_layer_norm(pooled), expected)
+
+
+def test_the_mask_marks_words_and_special_tokens(card):
+    captions = ["a red ball", "", "a " * 50]
+    assert load_encoder(card("bert", "text", "cls")).run(captions)[0].mask.sum(1).tolist() == [5, 2, 24]
+    siglip = load_encoder(card("siglip", "text", "last", 16)).run(captions)[0]
+    assert siglip.mask.sum(1).tolist() == [4, 1, 16] and siglip.tokens.shape[1] == 16
+
+
+def test_a_language_models_last_layer_is_not_normed(card, captions):
+    source = card("gpt2", "text", "last")
+    model = transformers.GPT2Model.from_pretrained(source.source).eval()
+    encoder = load_encoder(source)
+    with torch.no_grad():
+        normed = model(encoder.preprocess(captions[:1])["input_ids"]).last_hidden_state
+        tokens = encoder.run(captions[:1])[2].tokens
+        assert not torch.allclose(tokens, normed, atol=1e-2)
+        torch.testing.assert_close(model.ln_f(tokens), normed)
+
+
+@pytest.mark.parametrize("kind, modality, token", [("siglip", "image", "mean"), ("clip", "text", "eot")])
+def test_the_tower_that_is_not_read_is_freed(card, kind, modality, token):
+    names = " ".join(name for name, _ in load_encoder(card(kind, modality, token))._tower.module.named_parameters())
+    assert ("patch_embedding" in names) == (modality == "image") != ("token_embedding" in names)
+
+
+def test_a_missing_pooler_is_fine_and_any_other_missing_tensor_is_not(card, images, tmp_path):
+    source = card("vit", "image", "cls")
+    whole = load_encoder(source).run(images)[2].pooled
+    copy = elsewhere(source, tmp_path / "vit")
+    weights = load_file(f"{copy.source}/model.safetensors")
+    weights = {key: value for key, value in weights.items() if "pooler" not in key}
+    save_file(weights, f"{copy.source}/model.safetensors", {"format": "pt"})
+    assert torch.equal(load_encoder(copy).run(images)[2].pooled, whole)
+    lost = next(key for key in weights if ".2." in key)
+    del weights[lost]
+    save_file(weights, f"{copy.source}/model.safetensors", {"format": "pt"})
+    with pytest.raises(WorkError, match="lacks 1 tensors"):
+        load_encoder(copy)
+
+
+def test_a_checkpoint_in_torch_format_is_read_by_the_weights_only_loader(card, captions, tmp_path):
+    source = card("bert", "text", "cls")
+    copy = elsewhere(source, tmp_path / "bert")
+    weights = load_file(f"{copy.source}/model.safetensors")
+    (tmp_path / "bert" / "model.safetensors").unlink()
+    torch.save(weights, tmp_path / "bert" / "pytorch_model.bin")
+    assert torch.equal(load_encoder(copy).run(captions)[2].pooled, load_encoder(source).run(captions)[2].pooled)
+
+
+class Intruder:
+    """Unpickling this would create a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_a_checkpoint_cannot_run_code(card, tmp_path):
+    copy = elsewhere(card("bert", "text", "cls"), tmp_path / "bert")
+    (tmp_path / "bert" / "model.safetensors").unlink()
+    with open(tmp_path / "bert" / "pytorch_model.bin", "wb") as file:
+        pickle.dump(Intruder(str(tmp_path / "intruded")), file, protocol=2)
+    with pytest.raises(WorkError):
+        load_encoder(copy)
+    torch.save({"x": Intruder(str(tmp_path / "intruded"))}, tmp_path / "bert" / "pytorch_model.bin")
+    with pytest.raises(WorkError):
+        load_encoder(copy)
+    assert not (tmp_path / "intruded").exists()
+
+
+def test_padding_beyond_the_models_limit_is_refused(card):
+    with pytest.raises(InputError, match="limit of 16"):
+        load_encoder(card("siglip", "text", "last", 17))
