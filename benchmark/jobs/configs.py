@@ -62,11 +62,11 @@ class PretrainConfig:
     models: tuple[str, ...] = ("small-clip", "small-vit", "small-ssl", "small-bert")
     """Checkpoints to train, separated by commas."""
     output: str = ".cache/checkpoints"
-    """Folder of the trained checkpoints; benchmark/cards/checkpoints replaces the shipped ones."""
-    samples: int = 40000
-    """Training samples of scenes (blooms add two fifths of that)."""
+    """Folder of the checkpoints, beside encoders/small.yaml with their cards (benchmark/cards/checkpoints: shipped)."""
+    samples: int = 0
+    """Training samples, scenes and blooms together (0: as the shipped checkpoints)."""
     epochs: int = 0
-    """Passes over the samples (0: each recipe's own number)."""
+    """Passes over the samples (0: as the shipped checkpoints)."""
     seed: int = 0
     """Seed of weights and order."""
 

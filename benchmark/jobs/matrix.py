@@ -1,8 +1,8 @@
 """The matrix of a comparison: every pair of encoders and seeds, then every cell over its pairs of seeds."""
 
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -82,14 +82,13 @@ def cells(table: pd.DataFrame, draws: Mapping[tuple, NDArray[np.float64]], seed:
     """
     rng = np.random.default_rng(seed)
     out = []
-    for (name, aggregate, source, target), part in table.groupby(
-        ["recorded_on", "aggregate", "source", "target"], sort=False
-    ):
+    for key, part in table.groupby(["recorded_on", "aggregate", "source", "target"], sort=False):
+        name, aggregate, source, target = cast(tuple[str, str, str, str], key)
         drawn = {
             (s, t): draws[name, aggregate, (source, s), (target, t)]
             for s, t in zip(part.source_seed, part.target_seed, strict=True)
         }
-        low, high = np.quantile(_resampled(drawn, rng, own=source == target), [0.025, 0.975])
+        low, high = np.nanquantile(_resampled(drawn, rng, own=source == target), [0.025, 0.975])
         out.append({
             "source": source, "target": target, "aggregate": aggregate, "recorded_on": name,
             "n_samples": int(part.n_samples.iloc[0]), "seed_pairs": len(part),
@@ -114,6 +113,6 @@ def _resampled(
     return values
 
 
-def wide(cell_table: pd.DataFrame, measure: str, order: Sequence[str]) -> pd.DataFrame:
+def wide(cell_table: pd.DataFrame, measure: str, order: list[str]) -> pd.DataFrame:
     """Return one measure of one aggregate and sample set as a matrix, sources in rows; absent cells are NaN."""
     return cell_table.pivot(index="source", columns="target", values=measure).reindex(index=order, columns=order)

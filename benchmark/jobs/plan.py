@@ -1,8 +1,9 @@
 """A suite with the command's overrides, checked before any work starts."""
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
-from benchmark.catalog import EncoderCard, SuiteCard, find_card
+from benchmark.catalog import EncoderCard, SuiteCard, find_card, read_cards
 from benchmark.errors import InputError, unknown
 from benchmark.jobs.configs import CompareConfig, RunConfig
 from benchmark.sae.settings import TrainConfig
@@ -73,8 +74,6 @@ def make_plan(config: RunConfig) -> Plan:
             raise InputError(f"{name} holds a value twice: {','.join(map(str, values))}.")
     if min(suite.seeds) < 0:
         raise InputError(f"seeds must be >= 0, got {min(suite.seeds)}.")
-    if isinstance(config, CompareConfig) and len(suite.encoders) * len(suite.seeds) < 2:
-        raise InputError("a comparison needs at least two encoders, or two seeds of one.")
     for chosen in suite.report_on:
         if chosen not in SAMPLE_SETS:
             raise unknown("sample set in report_on", chosen, SAMPLE_SETS)
@@ -82,8 +81,19 @@ def make_plan(config: RunConfig) -> Plan:
         raise unknown("sample set in train_on", suite.train_on, ("train", "all"))
     if config.backend not in BACKENDS:
         raise unknown("backend", config.backend, BACKENDS)
-    cards = tuple(find_card(EncoderCard, name) for name in suite.encoders)
+    cards = tuple(card for name in suite.encoders for card in _encoder_cards(name))
+    if len({card.name for card in cards}) < len(cards):
+        raise InputError(f"encoders names an encoder twice: {','.join(card.name for card in cards)}.")
+    if isinstance(config, CompareConfig) and len(cards) * len(suite.seeds) < 2:
+        raise InputError("a comparison needs at least two encoders, or two seeds of one.")
     return Plan(suite=suite, encoders=cards, layers=_layers(suite.layers), device=_device(config.device))
+
+
+def _encoder_cards(name: str) -> list[EncoderCard]:
+    """Return the card of a name, or all cards of a YAML file."""
+    if name.endswith((".yaml", ".yml")):
+        return list(read_cards(EncoderCard, Path(name)).values())
+    return [find_card(EncoderCard, name)]
 
 
 def _layers(text: str) -> str | tuple[int, ...]:

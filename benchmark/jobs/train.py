@@ -191,6 +191,11 @@ def _log_seed(
         for layer, sae in saes.items():
             array = activations[layer]
             features = sae.features(array, dataset.fingerprint, dataset.groups).rounded()
+            if not all(features.take(part).weights.any() for part in (dataset.heldout, ~dataset.heldout) if part.any()):
+                raise ValueError(
+                    f"encoder '{card.name}', layer {layer}, seed {seed}: no latent of its SAE fires on a whole half of "
+                    "the samples, so nothing can be compared; the encoder gives nearly the same vector for all of them."
+                )
             features.save(folder / feature_path(layer))
             chosen = np.flatnonzero(heldout)
             measured = quality(sae, np.asarray(array[chosen]), features.take(chosen))._asdict()

@@ -50,9 +50,7 @@ def chance_both(
     return there, back
 
 
-def _chances(
-    source: Side, target: Side, permutations: int, seed: int, aggregate: Aggregate, ways: int
-) -> list[Chance]:
+def _chances(source: Side, target: Side, permutations: int, seed: int, aggregate: Aggregate, ways: int) -> list[Chance]:
     """Return source to target and, for two `ways`, target to source."""
     if permutations < 0:
         raise ValueError(f"permutations must be >= 0, got {permutations}.")

@@ -19,7 +19,20 @@ def bernoulli(n, m, rate, seed):
     return np.where(rng.random((n, m)) < rate, rng.exponential(1, (n, m)) + 0.2, 0).astype(np.float32)
 
 
-KINDS = ("sparse", "dead", "constant", "copy", "ramp", "offset", "almost", "huge", "tiny", "subnormal", "single", "flat")
+KINDS = (
+    "sparse",
+    "dead",
+    "constant",
+    "copy",
+    "ramp",
+    "offset",
+    "almost",
+    "huge",
+    "tiny",
+    "subnormal",
+    "single",
+    "flat",
+)
 
 
 @st.composite

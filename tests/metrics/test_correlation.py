@@ -244,7 +244,9 @@ def test_features_of_other_samples_are_refused_with_both_shapes_and_fingerprints
     with pytest.raises(ValueError, match="same samples"):
         max_correlation([same, sparse(np.ones((4, 4)))], same)
     with pytest.raises(ValueError, match="group"):
-        max_correlation([same, sparse(np.ones((5, 4)), groups=[0, 0, 1, 1, 2])], sparse(np.ones((5, 2)), groups=range(5)))
+        max_correlation(
+            [same, sparse(np.ones((5, 4)), groups=[0, 0, 1, 1, 2])], sparse(np.ones((5, 2)), groups=range(5))
+        )
 
 
 def test_empty_sequences_wrong_types_and_unknown_devices_are_refused():

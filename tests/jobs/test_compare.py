@@ -1,0 +1,197 @@
+"""The main job: complete artifacts, honest reuse, isolated failures."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import registry
+from benchmark.metrics import chance, crossfit, wmppc_layers
+
+ARTIFACTS = {
+    "matrix.csv", "matrix.parquet", "cells.csv", "cells.parquet", "saes.csv", "saes.parquet", "matrix.png",
+    "matrix.html", "left_out.csv", "manifest.json",
+}  # fmt: skip
+LONG = [
+    "suite", "dataset", "source", "target", "source_layer", "target_layer", "source_seed", "target_seed", "aggregate",
+    "codes", "recorded_on", "n_samples", "naive", "chance", "calibrated", "p_value", "crossfit", "low", "high",
+]  # fmt: skip
+
+
+def newest(kind="compare"):
+    registry.connect()
+    return registry.runs(kind=kind).iloc[0]
+
+
+@pytest.fixture
+def compared(tiny):
+    """A finished tiny compare (trained by whichever test comes first, reused by the others)."""
+    code, out, _ = tiny()
+    assert code == 0
+    return newest(), out
+
+
+def test_a_compare_run_holds_every_artifact_and_metric(compared, here):
+    run, out = compared
+    folder = registry.verified(run.run_id)
+    assert folder is not None and {path.name for path in folder.iterdir()} == ARTIFACTS
+    table = registry.table(run.run_id, "matrix.parquet")
+    assert list(table.columns) == LONG
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "matrix.csv", dtype={"source_layer": str, "target_layer": str}),
+                                  table, check_dtype=False)  # fmt: skip
+    # 8 (encoder, seed) sets: 28 pairs both ways on two sets of samples.
+    assert len(table) == 28 * 2 * 2 and set(table.recorded_on) == {"heldout", "all"}
+    cells = registry.table(run.run_id, "cells.parquet")
+    shown = cells[cells.recorded_on == "heldout"]
+    assert len(shown) == 16
+    for cell in shown.itertuples():
+        name = f"{cell.source}/{cell.target}"
+        for prefix, value in (("wmppc", cell.naive), ("wmppc_crossfit", cell.crossfit), ("wmppc_chance", cell.chance),
+                              ("wmppc_calibrated", cell.calibrated)):  # fmt: skip
+            assert run.metrics[f"{prefix}/{name}"] == pytest.approx(value)
+    assert run.metrics["n_samples"] == shown.n_samples.iloc[0] < 600
+    assert (run.status, run.kind, run.suite, run.dataset) == ("FINISHED", "compare", "quickstart", "scenes")
+    assert "cross-fitted" in out and "chance level" in out and "make ui" in out and "make app" in out
+    assert "too few" in out  # at a few hundred samples the numbers are not to be believed
+
+
+def test_the_numbers_are_those_of_the_metrics_on_the_recorded_features(compared, here):
+    run, _ = compared
+    saes = registry.table(run.run_id, "saes.parquet")
+    row = registry.table(run.run_id, "matrix.parquet").iloc[7]
+    sides = []
+    for encoder, seed, layer in (
+        (row.source, row.source_seed, row.source_layer),
+        (row.target, row.target_seed, row.target_layer),
+    ):
+        run_id = saes[(saes.encoder == encoder) & (saes.seed == seed)].run_id.iloc[0]
+        sides.append(registry.features(run_id, int(layer)))
+    from benchmark.datasets import load_dataset
+
+    dataset = load_dataset("scenes", 600, here / ".cache")
+    rows = np.flatnonzero(dataset.heldout) if row.recorded_on == "heldout" else np.arange(600)
+    assert sides[0].samples == dataset.fingerprint and len(rows) == row.n_samples
+    source, target = (side.take(rows) for side in sides)
+    assert row.naive == pytest.approx(wmppc_layers(source, target).overall, abs=1e-6)
+    assert row.crossfit == pytest.approx(crossfit(source, target, folds=2), abs=1e-6)
+    # A permutation of the rows of either side is a draw of the same null.
+    null = chance(source, target, permutations=20)
+    assert abs(row.chance - null.null.mean()) < 6 * null.null.std()
+
+
+def test_a_second_run_trains_nothing_and_gives_the_same_matrices(compared, tiny):
+    first, _ = compared
+    before = registry.runs(kind="train")
+    code, out, _ = tiny()
+    second = newest()
+    assert code == 0 and second.run_id != first.run_id
+    assert set(registry.runs(kind="train").run_id) == set(before.run_id) and "8 reused" in out
+    for name in ("matrix.parquet", "cells.parquet", "saes.parquet"):
+        pd.testing.assert_frame_equal(registry.table(first.run_id, name), registry.table(second.run_id, name))
+    assert first.metrics == second.metrics
+    assert {p.name for p in registry.verified(second.run_id).iterdir()} == ARTIFACTS
+
+
+def test_there_is_one_train_run_per_encoder_and_seed(compared):
+    run, _ = compared
+    saes = registry.table(run.run_id, "saes.parquet")
+    trained = registry.runs(kind="train").set_index("run_id").loc[saes.run_id]
+    assert len(saes) == 8 and not saes.run_id.duplicated().any()
+    assert (trained.status == "FINISHED").all() and (trained.key != "").all()
+    assert sorted(zip(trained.encoder, trained.seed, strict=True)) == sorted(
+        zip(saes.encoder, saes.seed.astype(str), strict=True)
+    )
+    for metrics in trained.metrics:
+        assert any(name.startswith("fvu/L") for name in metrics)
+        assert any(name.startswith("loss/L") for name in metrics)
+
+
+def test_a_registered_sae_loads_in_another_process_without_pickle(compared, here):
+    run, _ = compared
+    sae = registry.table(run.run_id, "saes.parquet").iloc[0]
+    script = f"""
+import mlflow, numpy as np, json
+model = mlflow.pyfunc.load_model({sae.model_uri!r})
+out = model.predict(np.zeros((3, {sae.d}), np.float32))
+print(json.dumps({{k: list(v.shape) for k, v in out.items()}}))
+"""
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{here}/mlflow.db",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, cwd=here.parent, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"indices": [3, sae.k], "values": [3, sae.k]}
+    again = registry.load_sae(sae.model_uri)
+    assert (again.d, again.n_latents, again.k) == (sae.d, sae.n_latents, sae.k)
+
+
+def test_a_failing_encoder_is_recorded_and_does_not_stop_the_others(tiny):
+    code, out, _ = tiny(encoders="cards.yaml,broken.yaml")
+    assert code == 1
+    assert "FAILED tiny-gone" in out and "gone" in out
+    run = newest()
+    assert run.status == "FINISHED" and run.failed == "tiny-gone"
+    assert set(registry.table(run.run_id, "cells.parquet").source) == {
+        "tiny-image",
+        "tiny-text",
+        "tiny-vit",
+        "tiny-bert",
+    }
+    failed = registry.runs(kind="train", encoder="tiny-gone")
+    assert (failed.status == "FAILED").all() and len(failed) >= 1
+
+
+def test_damaged_features_are_computed_again(compared, tiny):
+    run, _ = compared
+    saes = registry.table(run.run_id, "saes.parquet")
+    victim = saes[saes.encoder == "tiny-bert"].run_id.iloc[0]
+    file = next((registry.verified(victim) / "features").iterdir())
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+    assert registry.verified(victim) is None
+    code, out, _ = tiny()
+    assert code == 0 and "7 reused" in out
+    again = registry.table(newest().run_id, "saes.parquet")
+    assert victim not in set(again.run_id)
+    pd.testing.assert_frame_equal(
+        registry.table(newest().run_id, "matrix.parquet"), registry.table(run.run_id, "matrix.parquet")
+    )
+
+
+def test_all_layers_give_both_aggregates(tiny):
+    code, _, _ = tiny("--layers", "all", "--seeds", "0", encoders="cards.yaml")
+    assert code == 0
+    table = registry.table(newest().run_id, "matrix.parquet")
+    assert set(table["aggregate"]) == {"layer_mean", "last"}
+    assert set(table.loc[table["aggregate"] == "layer_mean", "source_layer"]) == {"0,1,2", "0,1"}
+
+
+def test_two_seeds_of_one_encoder_are_a_comparison(tiny):
+    code, _, _ = tiny(encoders="one.yaml")
+    cells = registry.table(newest().run_id, "cells.parquet")
+    assert code == 0 and set(cells.source) == set(cells.target) == {"tiny-vit"} and set(cells.seed_pairs) == {2}
+
+
+def test_the_run_of_mlflow_run_is_adopted(here, tiny, monkeypatch):
+    registry.connect()
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    experiment = client.create_experiment("adopted")
+    parent = client.create_run(experiment, run_name="from mlflow run")
+    monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
+    code, _, _ = tiny()
+    assert code == 0
+    run = registry.runs(kind="compare").set_index("run_id").loc[parent.info.run_id]
+    assert run.status == "FINISHED" and run["name"] == "from mlflow run" and run.experiment_id == experiment
+    assert registry.verified(parent.info.run_id) is not None

@@ -1,0 +1,89 @@
+"""Runs end as what they were: finished, failed, killed, or dead and marked."""
+
+import os
+import socket
+import time
+
+import pytest
+
+import registry
+from benchmark.errors import WorkError
+from benchmark.jobs import tracking
+
+
+@pytest.fixture
+def store(here):
+    tracking.open_store()
+
+
+def run_of(name):
+    found = registry.runs(kind="test")
+    return found[found["name"] == name].iloc[0]
+
+
+def tags_of(run_id):
+    from mlflow import MlflowClient
+
+    return MlflowClient().get_run(run_id).data
+
+
+def test_a_job_that_ends_is_finished_with_its_parameters_and_versions(store):
+    with tracking.job_run("test", "fine", tags={"suite": "s"}, params={"k": 3}):
+        tracking.log_metrics({"good": 1.0, "not_finite": float("nan")})
+    run = run_of("fine")
+    data = tags_of(run.run_id)
+    assert run.status == "FINISHED" and run.metrics == {"good": 1.0}
+    assert data.params["cfg.k"] == "3" and data.params["cfg.version.torch"]
+    assert data.tags["owner"].startswith(f"{socket.gethostname()}:{os.getpid()}:")
+
+
+def test_a_job_that_raises_is_failed_with_its_error_as_tag_and_artifact(store):
+    import mlflow
+
+    with (
+        pytest.raises(ValueError, match="out of cheese"),
+        tracking.job_run("test", "bad", tags={}, params={}) as run,
+    ):
+        raise ValueError("out of cheese")
+    assert run_of("bad").status == "FAILED" and tags_of(run.info.run_id).tags["error"] == "out of cheese"
+    assert "Traceback" in mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/error.txt")
+
+
+def test_ctrl_c_leaves_a_killed_run(store):
+    with pytest.raises(KeyboardInterrupt), tracking.job_run("test", "stopped", tags={}, params={}):
+        raise KeyboardInterrupt
+    assert run_of("stopped").status == "KILLED"
+
+
+@pytest.mark.parametrize(
+    ("owner", "age", "status"),
+    [
+        (f"{socket.gethostname()}:999999999:1", 0, "KILLED"),
+        (f"{socket.gethostname()}:{os.getppid()}:1", 0, "RUNNING"),
+        ("another-host:1:1", 10, "RUNNING"),
+        ("another-host:1:1", 10_000, "KILLED"),
+    ],
+)
+def test_the_next_start_marks_dead_runs(store, owner, age, status):
+    from mlflow import MlflowClient
+
+    client = MlflowClient()
+    run = client.create_run("0", tags={"kind": "test", "owner": owner, "heartbeat": str(time.time() - age)})
+    tracking.open_store()
+    assert client.get_run(run.info.run_id).info.status == status
+    client.set_terminated(run.info.run_id)
+
+
+def test_curves_are_thinned_and_keep_their_steps(store):
+    from mlflow import MlflowClient
+
+    with tracking.job_run("test", "curves", tags={}, params={}) as run:
+        tracking.log_curves(run.info.run_id, {"loss": list(range(1000))})
+    history = MlflowClient().get_metric_history(run.info.run_id, "loss")
+    assert len(history) == 100 and all(point.value == point.step for point in history)
+
+
+def test_a_store_that_cannot_be_opened_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/none/mlflow.db")
+    with pytest.raises(WorkError, match="/proc/none/mlflow.db"):
+        tracking.open_store()
