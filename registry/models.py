@@ -1,5 +1,7 @@
 """SAEs as registered MLflow models: safetensors and JSON, never pickle."""
 
+import contextlib
+import io
 import re
 import tempfile
 import warnings
@@ -33,7 +35,7 @@ def log_sae(
     Args:
         sae: the trained SAE.
         dataset, encoder, layer, seed: what it was trained on; they make its registered name and alias.
-        metrics: quality figures, linked to the logged model.
+        metrics: quality figures, linked to the logged model; on the run their step is the layer.
         metadata: further strings for the MLmodel file (fingerprints, keys).
 
     Returns:
@@ -72,25 +74,15 @@ def log_sae(
                 signature=signature,
                 metadata={**about, **(metadata or {})},
                 params=about,
+                # MLflow links a model with the metrics of its step, and layers share a run.
+                step=layer,
             )
     if metrics:
-        mlflow.log_metrics(dict(metrics), model_id=info.model_id)
-    version = _register(name, info.model_uri, info.model_id, info.run_id)
+        mlflow.log_metrics(dict(metrics), step=layer, model_id=info.model_id)
+    with contextlib.redirect_stderr(io.StringIO()):  # it reports every registration
+        version = str(mlflow.register_model(info.model_uri, name).version)
     mlflow.MlflowClient().set_registered_model_alias(name, f"seed-{seed}", version)
     return f"models:/{name}/{version}"
-
-
-def _register(name: str, source: str, model_id: str, run_id: str) -> str:
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    client = MlflowClient()
-    try:
-        client.create_registered_model(name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    return str(client.create_model_version(name, source, run_id, model_id=model_id).version)
 
 
 def load_sae(uri: str, device: str = "cpu") -> "TopKSAE":

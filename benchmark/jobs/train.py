@@ -200,10 +200,10 @@ def _log_seed(
             chosen = np.flatnonzero(heldout)
             measured = quality(sae, np.asarray(array[chosen]), features.take(chosen))._asdict()
             uri = registry.log_sae(
-                sae, dataset=dataset.name, encoder=card.name, layer=layer, seed=seed, metrics=measured,
+                sae, dataset=dataset.name, encoder=card.name, layer=layer, seed=seed,
+                metrics={name: value for name, value in measured.items() if np.isfinite(value)},
                 metadata={"samples": dataset.fingerprint, "key": key},
             )  # fmt: skip
-            tracking.log_metrics({f"{name}/L{layer:02d}": value for name, value in measured.items()})
             rows.append({
                 "encoder": card.name, "modality": card.modality, "kind": card.kind, "family": card.family,
                 "seed": seed, "layer": layer, "d": sae.d, "n_latents": sae.n_latents, "k": sae.k, **measured,

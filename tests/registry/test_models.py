@@ -1,0 +1,120 @@
+"""A registered SAE is found by name, version and alias, and computes what the torch module computes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import registry
+from benchmark.sae import TopKSAE
+
+
+@pytest.fixture
+def sae():
+    sae = TopKSAE(9, 36, 4, seed=3)
+    sae.b_dec.data.normal_()
+    return sae
+
+
+@pytest.fixture
+def uri(store, sae):
+    import mlflow
+
+    with mlflow.start_run():
+        return registry.log_sae(sae, dataset="scenes", encoder="clip/b:32", layer=7, seed=2, metrics={"fvu": 0.25})
+
+
+def test_it_comes_back_bit_for_bit_by_version_and_by_alias(uri, sae):
+    name = registry.model_name("scenes", "clip/b:32", 7)
+    assert uri.startswith(f"models:/{name}/") and name == "sae-scenes-clip-b-32-L07"
+    for way in (uri, f"models:/{name}@seed-2"):
+        again = registry.load_sae(way)
+        assert all(torch.equal(a, b) for a, b in zip(sae.parameters(), again.parameters(), strict=True))
+        assert again.k == 4
+
+
+@pytest.mark.parametrize("form", [np.asarray, pd.DataFrame])
+def test_pyfunc_predicts_the_codes_of_arrays_and_frames(uri, sae, form):
+    import mlflow
+
+    x = np.random.default_rng(0).standard_normal((50, 9)).astype(np.float32)
+    out = mlflow.pyfunc.load_model(uri).predict(form(x))
+    assert out["indices"].shape == out["values"].shape == (50, 4)
+    dense = np.zeros((50, 36), np.float32)
+    np.put_along_axis(dense, out["indices"], out["values"], 1)
+    np.testing.assert_allclose(dense, sae.features(x).to_dense(), atol=1e-5)
+    assert (np.diff(out["values"], axis=1) <= 0).all()
+
+
+def test_pyfunc_refuses_other_widths(uri):
+    import mlflow
+
+    with pytest.raises(Exception, match=r"9"):
+        mlflow.pyfunc.load_model(uri).predict(np.zeros((3, 8), np.float32))
+
+
+def test_a_model_holds_safetensors_and_json_and_no_pickle(uri):
+    import mlflow
+
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    names = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert {"model.safetensors", "config.json", "MLmodel"} <= names
+    assert not [name for name in names if name.endswith((".pkl", ".pickle", ".pt", ".bin"))]
+
+
+def test_a_logged_model_carries_what_it_is_and_its_quality(uri):
+    from mlflow import MlflowClient
+
+    name, version = uri.removeprefix("models:/").split("/")
+    client = MlflowClient()
+    source = client.get_model_version(name, version).source
+    model = client.get_logged_model(source.removeprefix("models:/"))
+    assert model.params["encoder"] == "clip/b:32" and model.params["expansion"] == "4.0"
+    assert [(metric.key, metric.value) for metric in model.metrics] == [("fvu", 0.25)]
+
+
+def test_each_layer_of_a_run_has_its_own_quality(store, sae):
+    import mlflow
+
+    client = mlflow.MlflowClient()
+    with mlflow.start_run() as run:
+        for layer in (0, 1, 2):
+            registry.log_sae(sae, dataset="s", encoder="deep", layer=layer, seed=0, metrics={"fvu": layer / 4})
+    assert [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "fvu")] == [
+        (0, 0),
+        (1, 0.25),
+        (2, 0.5),
+    ]
+    for layer in (0, 1, 2):
+        source = client.get_model_version_by_alias(f"sae-s-deep-L{layer:02d}", "seed-0").source
+        (metric,) = client.get_logged_model(source.removeprefix("models:/")).metrics
+        assert metric.value == layer / 4
+
+
+def test_versions_count_up_and_the_alias_moves(uri, sae):
+    import mlflow
+
+    with mlflow.start_run():
+        other = TopKSAE(9, 36, 4, seed=9)
+        later = registry.log_sae(other, dataset="scenes", encoder="clip/b:32", layer=7, seed=2)
+    assert int(later.rsplit("/", 1)[1]) == int(uri.rsplit("/", 1)[1]) + 1
+    assert torch.equal(registry.load_sae("models:/sae-scenes-clip-b-32-L07@seed-2").W_enc, other.W_enc)
+
+
+@pytest.mark.parametrize("uri", ["models:/none/1", "models:/none@seed-0", "models:/none"])
+def test_a_model_that_is_not_there_is_one_sentence(store, uri):
+    with pytest.raises(ValueError, match=f"{uri} is not a registered SAE"):
+        registry.load_sae(uri)
+
+
+def test_another_model_and_a_tampered_one_are_refused(store, uri, tmp_path):
+    import mlflow
+
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    config = next(folder.rglob("config.json"))
+    config.write_text(json.dumps({"d": 10**9, "n_latents": 10**9, "k": 1}))
+    with pytest.raises(ValueError, match="do not fit"):
+        registry.load_sae(uri)

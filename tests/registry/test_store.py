@@ -1,0 +1,38 @@
+"""The store is made once, by whoever comes first, and an unusable one is one sentence."""
+
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+import registry
+
+
+def test_processes_that_start_at_once_share_one_store(tmp_path):
+    script = "import registry, mlflow; registry.connect(); mlflow.start_run(); mlflow.end_run()"
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    started = [
+        subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    for process in started:
+        assert process.wait() == 0, process.stderr.read().decode()
+    database = sqlite3.connect(tmp_path / "mlflow.db")
+    assert database.execute("SELECT count(*) FROM runs").fetchone() == (3,)
+    assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////proc/none/mlflow.db", "nonsense://x"])
+def test_a_store_that_cannot_be_used_is_one_sentence(monkeypatch, uri):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(OSError, match="MLFLOW_TRACKING_URI") as error:
+        registry.connect()
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_store_is_one_sentence(monkeypatch, tmp_path):
+    (tmp_path / "mlflow.db").write_text("this is no database, only text that is long enough to be taken for one" * 20)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(OSError, match="mlflow.db"):
+        registry.connect()
