@@ -6,7 +6,7 @@ import pandas as pd
 
 from benchmark.features import SparseFeatures
 
-TAGS = ("kind", "suite", "dataset", "encoder", "seed", "key", "failed")
+TAGS = ("kind", "suite", "dataset", "encoder", "seed", "key", "failed", "error")
 PAGE = 1000
 
 
