@@ -34,7 +34,7 @@ ui: install
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 app: install
-	$(RUN) streamlit run apps/app.py --server.address 127.0.0.1 --browser.gatherUsageStats false
+	$(RUN) streamlit run apps/app.py --server.address 127.0.0.1
 
 clean:
 	rm -rf .venv .cache build *.egg-info

@@ -13,16 +13,20 @@ PAGE = 1000
 def runs(**tags: str) -> pd.DataFrame:
     """Return the runs of all experiments that carry these tags, newest first.
 
-    Columns: run_id, name, status, start, seconds, experiment_id, the project's tags, and `metrics` (a dict).
+    Columns: run_id, name, status, start, seconds, experiment_id, the project's tags, and `metrics` (a dict). Raises
+    OSError when the store does not answer.
     """
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
     client = MlflowClient()
     wanted = " and ".join(f"tags.`{name}` = '{_quoted(value)}'" for name, value in tags.items())
-    experiments = [e.experiment_id for e in _pages(client.search_experiments)]
-    found = _pages(
-        client.search_runs, experiment_ids=experiments, filter_string=wanted, order_by=["attributes.start_time DESC"]
-    )
+    try:
+        experiments = [e.experiment_id for e in _pages(client.search_experiments)]
+        order = ["attributes.start_time DESC"]
+        found = list(_pages(client.search_runs, experiment_ids=experiments, filter_string=wanted, order_by=order))
+    except MlflowException as error:
+        raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
     rows = [
         {
             "run_id": run.info.run_id,

@@ -7,6 +7,9 @@ import sqlite3
 import tempfile
 from hashlib import blake2b
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 
@@ -27,8 +30,29 @@ def connect() -> str:
         logging.getLogger(name).setLevel(logging.WARNING)
     if uri.startswith("sqlite:///"):
         _create(Path(uri.removeprefix("sqlite:///")))
+    elif urlsplit(uri).scheme in ("http", "https"):
+        _reach(uri)
     _answer(uri)
     return uri
+
+
+def without_password(uri: str) -> str:
+    """Return a store's URI as it may be shown."""
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
+
+
+def _reach(uri: str) -> None:
+    # MLflow's own client tries a server that is not there for minutes.
+    try:
+        urlopen(uri.rstrip("/") + "/health", timeout=10).close()
+    except HTTPError:
+        return  # somebody answers; MLflow says the rest
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise OSError(
+            f"the MLflow server {without_password(uri)} does not answer ({reason}); check MLFLOW_TRACKING_URI"
+        ) from None
 
 
 def _create(path: Path) -> None:
@@ -61,5 +85,7 @@ def _answer(uri: str) -> None:
     try:
         MlflowClient(uri).search_experiments(max_results=1)
     except Exception as error:  # MLflow wraps drivers' and servers' errors in many types
-        reason = str(error).strip().splitlines()[0][:200]
-        raise OSError(f"the MLflow store {uri} cannot be opened ({reason}); check MLFLOW_TRACKING_URI") from None
+        reason = str(error).replace(uri, without_password(uri)).strip().splitlines()[0][:200]
+        raise OSError(
+            f"the MLflow store {without_password(uri)} cannot be opened ({reason}); check MLFLOW_TRACKING_URI"
+        ) from None

@@ -12,14 +12,14 @@ from benchmark.errors import InputError, WorkError
 from benchmark.features import SparseFeatures
 from benchmark.jobs import keys, tracking
 from benchmark.jobs.configs import CompareConfig
-from benchmark.jobs.matrix import MEASURES, cells, compare_pairs, wide
+from benchmark.jobs.matrix import cells, compare_pairs, wide
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.train import CACHE, Trained, plan_params, report_failures, suite_tags, train_all
+from benchmark.metrics.caveats import caveats, decimals
+from benchmark.metrics.describe import MEASURES
 
-LABELS = {"crossfit": "cross-fitted", "calibrated": "calibrated", "naive": "naive", "chance": "chance level"}
+LABELS = {measure: title for measure, (title, _) in MEASURES.items()}
 KINDS = ("vision", "vlm", "text")
-FEW = 2000
-"""Below this many samples no estimate recovers the truth (see docs)."""
 
 
 def compare(config: CompareConfig) -> int:
@@ -140,7 +140,7 @@ def _print(
 ) -> None:
     shown = headline(plan, cell_table)
     n = int(shown.n_samples.iloc[0])
-    decimals = 3 if n >= FEW else 1
+    form = f"{{:.{decimals(n)}f}}".format
     reused = sum(item.reused for item in trained)
     print(f"\n{dataset.name}: {len(dataset):,} samples ({len(dataset.left_out)} left out), "
           f"{n:,} of them compared ({plan.suite.report_on[0]})")  # fmt: skip
@@ -151,12 +151,10 @@ def _print(
         ("chance", "chance level of the naive value"),
     ):
         print(heading)
-        print(wide(shown, measure, order).to_string(float_format=f"{{:.{decimals}f}}".format, na_rep="–"), "\n")
+        print(wide(shown, measure, order).to_string(float_format=form, na_rep="–"), "\n")
     widest = (shown.high - shown.low).max() / 2
     print(f"95 % intervals (seeds and groups of samples resampled) are at most ±{widest:.3f} wide; see cells.csv.")
-    if n < FEW:
-        print(f"CAUTION: {n:,} samples are too few for any of these numbers to be near the truth; use more.")
-    elif shown.chance.median() > 0.5:
-        print("CAUTION: the chance level is above 0.5 for most pairs: these samples say little; use more.")
+    for caveat in caveats(shown.n_samples, shown.chance):
+        print(f"CAUTION: {caveat}")
     print(f"\nRun {run}: matrix.csv, matrix.parquet, matrix.png, matrix.html, cells.csv, saes.csv")
     print("Look at it with `make ui` (MLflow) or `make app` (Streamlit).")

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from benchmark.features import SparseFeatures
 from benchmark.metrics import chance_both, crossfit_both
+from benchmark.metrics.describe import MEASURES
 
-MEASURES = ("naive", "chance", "calibrated", "crossfit")
 RESAMPLES = 200
 PERMUTATION_SEED = FOLD_SEED = 0
 

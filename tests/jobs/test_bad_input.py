@@ -105,6 +105,5 @@ def test_a_store_that_cannot_be_written(command, monkeypatch):
 
 def test_an_unreachable_server_fails_soon(command, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     code, _, error = command("compare", "--encoders", "cards.yaml")
     assert code == 1 and "http://127.0.0.1:9" in error

@@ -36,3 +36,17 @@ def test_a_file_that_is_no_store_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     with pytest.raises(OSError, match="mlflow.db"):
         registry.connect()
+
+
+def test_a_server_that_is_not_there_is_named_soon_and_without_its_password(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    with pytest.raises(OSError, match=r"127\.0\.0\.1:9.*MLFLOW_TRACKING_URI") as error:
+        registry.connect()
+    assert "secret" not in str(error.value)
+
+
+def test_a_database_that_is_not_there_is_named_without_its_password(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mysql://me:secret@127.0.0.1:9/mlflow")
+    with pytest.raises(OSError) as error:
+        registry.connect()
+    assert "secret" not in str(error.value)

@@ -1,0 +1,29 @@
+"""Entry point of the app: `streamlit run apps/app.py`."""
+
+import os
+
+import streamlit as st
+
+from apps.layout import STORE, sentence
+from registry import connect
+
+# MLflow asks a server that does not answer for minutes; whoever looks at a page wants to be told.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+st.set_page_config(page_title="Shared concepts", page_icon=":material/hub:", layout="wide")
+page = st.navigation(
+    [
+        st.Page("pages_matrix.py", title="Matrix", icon=":material/grid_on:", default=True),
+        st.Page("pages_saes.py", title="SAEs", url_path="saes", icon=":material/compress:"),
+        st.Page("pages_runs.py", title="Runs", url_path="runs", icon=":material/list:"),
+    ]
+)
+try:
+    with st.spinner("Opening the store ..."):
+        st.session_state[STORE] = connect()
+except OSError as error:
+    st.title(page.title)
+    sentence(st.error, str(error))
+    st.stop()
+page.run()

@@ -1,0 +1,71 @@
+"""The app's charts, as Altair objects."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from benchmark.metrics.describe import MEASURES
+
+READABLE = 25
+"""Most encoders whose cells have room for a number."""
+LARGE = 10
+"""Most encoders whose cells are drawn large."""
+AROUND = 220
+"""Pixels that the legend, the axis labels and the titles take from the chart's height."""
+
+
+def heatmap(cells: pd.DataFrame, measure: str, order: Sequence[str], digits: int) -> alt.LayerChart | alt.FacetChart:
+    """Return sources against targets with one measure as colour and all of them in the tooltip.
+
+    Args:
+        cells: one row per source and target.
+        measure: a key of `MEASURES`.
+        order: encoders from top to bottom and from left to right.
+        digits: decimals in the tooltip.
+    """
+    form = f".{digits}f"
+    shown = cells.assign(interval=[f"{low:{form}} to {high:{form}}" for low, high in cells[["low", "high"]].to_numpy()])
+    top = max(float(cells[measure].max()), 1e-9) if cells[measure].notna().any() else 1.0
+    title = MEASURES[measure][0]
+    base = alt.Chart(shown).encode(
+        x=alt.X("target:N", sort=list(order), title="target: where partners are looked for", axis=_axis(-40)),
+        y=alt.Y("source:N", sort=list(order), title="source: whose features are matched", axis=_axis(0)),
+        tooltip=[
+            alt.Tooltip("source:N"),
+            alt.Tooltip("target:N"),
+            alt.Tooltip("crossfit:Q", title=MEASURES["crossfit"][0], format=form),
+            alt.Tooltip("interval:N", title="95 % interval"),
+            *(
+                alt.Tooltip(f"{name}:Q", title=MEASURES[name][0], format=form)
+                for name in MEASURES
+                if name != "crossfit"
+            ),
+            alt.Tooltip("n_samples:Q", title="Samples", format=","),
+            alt.Tooltip("seed_pairs:Q", title="Seed pairs"),
+        ],
+    )
+    colour = alt.Color(
+        f"{measure}:Q",
+        title=title,
+        scale=alt.Scale(scheme="blues", domain=[0, top], clamp=True),
+        legend=alt.Legend(orient="top", gradientLength=220, titleLimit=0),
+    )
+    # A cell without a value (no permutations: no chance level) stays visible and keeps its tooltip.
+    missing = alt.datum[measure] == None  # noqa: E711
+    layers = [base.mark_rect(stroke="white", strokeWidth=1).encode(
+        color=alt.condition(missing, alt.value("lightgrey"), colour)
+    )]  # fmt: skip
+    if len(order) <= READABLE:
+        dark = alt.datum[measure] > 0.6 * top
+        layers.append(
+            base.mark_text(fontSize=13 if len(order) <= LARGE else 10).encode(
+                text=alt.Text(f"{measure}:Q", format=".2f"),
+                color=alt.condition(dark, alt.value("white"), alt.value("#222")),
+            )
+        )
+    return alt.layer(*layers).properties(height=AROUND + len(order) * (52 if len(order) <= LARGE else 30))
+
+
+def _axis(angle: int) -> alt.Axis:
+    return alt.Axis(labelAngle=angle, labelLimit=130, labelOverlap=False, ticks=False, domain=False)

@@ -1,0 +1,136 @@
+"""What the pages show, as plain tables: no browser, no Streamlit.
+
+Functions that read a run raise ValueError with one sentence when what they need is not there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+
+import registry
+from benchmark.metrics.caveats import caveats, decimals
+
+KINDS = ("vision", "vlm", "text")
+CELLS = {
+    "suite", "dataset", "source", "target", "aggregate", "recorded_on", "n_samples", "seed_pairs",
+    "naive", "chance", "calibrated", "crossfit", "low", "high",
+}  # fmt: skip
+SAES = {
+    "encoder", "modality", "kind", "family", "seed", "layer", "d", "n_latents", "k",
+    "fvu", "l0", "dead", "weight_cv", "run_id", "model_uri",
+}  # fmt: skip
+
+
+def run_list() -> pd.DataFrame:
+    """Return all runs of the store, newest first: the columns of `registry.runs` and `message`, what went wrong.
+
+    The message is the run's tag `error`, else its tag `failed` (the parts of it that failed).
+    """
+    found = registry.runs()
+    message = pd.Series("", found.index, dtype=str)
+    for tag in (name for name in ("error", "failed") if name in found):
+        message = message.where(message != "", found[tag])
+    return found.assign(message=message)
+
+
+def compare_runs(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the compare runs among `runs`, in the same order."""
+    return runs[runs["kind"] == "compare"].reset_index(drop=True)
+
+
+def run_label(run: Mapping[Any, Any]) -> str:
+    """Return one line that tells a compare run from others: suite, dataset, date, status, start of its id."""
+    names = [run["suite"] or "no suite", run["dataset"] or "no dataset"]
+    return " · ".join([*names, f"{run['start']:%Y-%m-%d %H:%M} UTC", run["status"].lower(), run["run_id"][:8]])
+
+
+def cells(run_id: str) -> pd.DataFrame:
+    """Return `cells.parquet` of a compare run: one row per source, target, aggregate and sample set."""
+    return _table(run_id, "cells.parquet", CELLS)
+
+
+def saes(run_id: str) -> pd.DataFrame:
+    """Return `saes.parquet` of a compare run: one row per SAE that was compared."""
+    return _table(run_id, "saes.parquet", SAES)
+
+
+def _table(run_id: str, name: str, columns: set[str]) -> pd.DataFrame:
+    try:
+        found = registry.table(run_id, name)
+    except OSError as error:
+        raise ValueError(f"{name} of run {run_id} cannot be read: {error}") from None
+    if missing := sorted(columns - set(found.columns)):
+        raise ValueError(f"{name} of run {run_id} lacks the columns {', '.join(missing)}; run the comparison again.")
+    if found.empty:
+        raise ValueError(f"{name} of run {run_id} is empty; run the comparison again.")
+    return found
+
+
+def choices(table: pd.DataFrame, column: str) -> list[str]:
+    """Return the different values of a column in the order in which they were stored."""
+    return [str(value) for value in table[column].unique()]
+
+
+def selection(table: pd.DataFrame, recorded_on: str, aggregate: str) -> pd.DataFrame:
+    """Return the cells of one sample set and aggregate: at most one row per source and target."""
+    chosen = (table["recorded_on"] == recorded_on) & (table["aggregate"] == aggregate)
+    return table[chosen].reset_index(drop=True)
+
+
+def by_kind(table: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the encoders of a table of cells by kind (vision, vlm, text, then any other), each as stored.
+
+    `kinds` maps encoders to kinds; encoders that it lacks are of kind "".
+    """
+    encoders = list(dict.fromkeys([*table["source"], *table["target"]]))
+    found: dict[str, list[str]] = {kind: [] for kind in KINDS}
+    for encoder in encoders:
+        found.setdefault(kinds.get(encoder, ""), []).append(encoder)
+    return {kind: members for kind, members in found.items() if members}
+
+
+def encoder_kinds(table: pd.DataFrame) -> dict[str, str]:
+    """Return encoder -> kind (vision | vlm | text) of a table of SAEs."""
+    return dict(zip(table["encoder"], table["kind"], strict=True))
+
+
+def warnings(table: pd.DataFrame) -> list[str]:
+    """Return sentences that say why the values of these cells must be read with care, if they must."""
+    return caveats(table["n_samples"], table["chance"])
+
+
+def digits(table: pd.DataFrame) -> int:
+    """Return how many decimals the number of samples supports."""
+    return decimals(table["n_samples"])
+
+
+def csv(table: pd.DataFrame) -> bytes:
+    """Return a table as UTF-8 CSV in which no text is taken for a formula by a spreadsheet."""
+
+    def harmless(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+    text = table.select_dtypes(exclude=[np.number, "bool"])
+    return table.assign(**{str(name): text[name].map(harmless) for name in text}).to_csv(index=False).encode()
+
+
+def without_run(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
+    """Return the encoders of a table of SAEs whose train runs are no longer among `runs`."""
+    gone = ~table["run_id"].isin(runs["run_id"])
+    return [str(encoder) for encoder in table.loc[gone, "encoder"].unique()]
+
+
+def run_links(store: str, runs: pd.DataFrame) -> pd.Series | None:
+    """Return the address of every run in the MLflow UI, or None when the store is no server.
+
+    Credentials in the store's address are left out.
+    """
+    parts = urlsplit(store)
+    if parts.scheme not in ("http", "https"):
+        return None
+    server = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")
+    base = server + "/#/experiments/" + runs["experiment_id"].astype(str)
+    return base + "/runs/" + runs["run_id"] + "?workflowType=machine_learning"

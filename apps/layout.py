@@ -1,0 +1,81 @@
+"""Pieces of layout that several pages share.
+
+Names, tags, captions and error messages are untrusted: they reach the page as table cells, options or through
+`escaped`, never as HTML or live Markdown.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from apps import cache, data
+
+STORE = "store"
+"""Key of the session's state under which `apps/app.py` puts the store's URI."""
+RUN = "compare_run"
+
+
+def escaped(text: str) -> str:
+    """Return text as Markdown that shows it literally, on one line."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+
+
+def sentence(show: Callable[[str], Any], text: str) -> None:
+    """Show an untrusted message by st.error, st.warning or st.info, with a capital and a full stop."""
+    text = text.strip().rstrip(".")
+    show(escaped(text[:1].upper() + text[1:] + "."))
+
+
+def all_runs() -> pd.DataFrame:
+    """Return the runs of the session's store, newest first."""
+    return cache.run_list(st.session_state[STORE])
+
+
+def described(columns: Mapping[str, tuple[str, str]], form: str) -> dict[str, Any]:
+    """Return the configuration of numeric columns whose titles and descriptions are given."""
+    return {
+        name: st.column_config.NumberColumn(title, help=text, format=form) for name, (title, text) in columns.items()
+    }
+
+
+def choose_compare_run() -> Mapping[Any, Any]:
+    """Let the user choose a compare run, by default the newest finished one; the choice holds on every page.
+
+    The address of the page names the run (`?run=ID`). Stops the page when the store has no compare run.
+    """
+    found = data.compare_runs(all_runs())
+    if found.empty:
+        st.info("There is no comparison in this store yet. This command makes one:")
+        st.code("make compare", language="bash")
+        st.stop()
+    by_id = {run["run_id"]: run for run in found.to_dict("records")}
+    finished = found.loc[found["status"] == "FINISHED", "run_id"]
+    default = finished.iloc[0] if len(finished) else found["run_id"].iloc[0]
+    wanted = st.session_state.get(RUN) or st.query_params.get("run") or default
+    if wanted not in by_id:
+        sentence(st.warning, f"Run {wanted} is no compare run of this store, or was deleted; another one is shown")
+        wanted = default
+    st.session_state[RUN] = wanted
+    labels = {run_id: data.run_label(run) for run_id, run in by_id.items()}
+    chosen = st.selectbox(
+        "Compare run", list(labels), key=RUN, format_func=lambda i: labels.get(i, i), persist_state="session"
+    )
+    st.query_params["run"] = chosen
+    if by_id[chosen]["message"]:
+        sentence(st.warning, f"This run reports: {by_id[chosen]['message']}")
+    return by_id[chosen]
+
+
+def read(table: Callable[[str, str, str], pd.DataFrame], run: Mapping[Any, Any]) -> pd.DataFrame:
+    """Return a cached table of a run, or say in one sentence why there is none and stop the page."""
+    try:
+        return table(st.session_state[STORE], run["run_id"], run["status"])
+    except ValueError as error:
+        if run["status"] in ("RUNNING", "SCHEDULED"):
+            st.info("This run has not ended yet: its tables are written at the end.")
+        else:
+            sentence(st.error, str(error))
+        st.stop()

@@ -1,0 +1,35 @@
+"""Page: the quality of the sparse autoencoders behind a comparison."""
+
+import streamlit as st
+
+from apps import cache, data
+from apps.layout import all_runs, choose_compare_run, described, escaped, read
+from benchmark.metrics.describe import QUALITY
+
+st.title("SAEs")
+run = choose_compare_run()
+saes = read(cache.saes, run)
+st.caption(f"{len(saes):,} sparse autoencoders of {saes['encoder'].nunique():,} encoders behind this comparison.")
+if gone := data.without_run(saes, all_runs()):
+    st.warning(f"The train runs of {escaped(', '.join(gone))} are no longer in this store.")
+st.dataframe(
+    saes,
+    hide_index=True,
+    placeholder="–",
+    column_order=[
+        "encoder", "kind", "modality", "family", "seed", "layer", *QUALITY, "d", "n_latents", "k", "run_id", "model_uri"
+    ],
+    column_config={
+        **described(QUALITY, "%.3f"),
+        "l0": st.column_config.NumberColumn(QUALITY["l0"][0], help=QUALITY["l0"][1], format="%.1f"),
+        "dead": st.column_config.NumberColumn(QUALITY["dead"][0], help=QUALITY["dead"][1], format="percent"),
+        "d": st.column_config.NumberColumn("Width", help="Width of the layer that was decomposed."),
+        "n_latents": st.column_config.NumberColumn("Latents", help="Size of the dictionary."),
+        "k": st.column_config.NumberColumn("k", help="Most latents that may be active at once."),
+        "run_id": "Train run",
+        "model_uri": "Registered model",
+    },
+)  # fmt: skip
+with st.expander("How to read this table"):
+    for title, text in QUALITY.values():
+        st.markdown(f"**{title}.** {text}")

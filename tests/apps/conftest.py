@@ -1,0 +1,131 @@
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+import registry
+
+HOSTILE = '<img src=x onerror="alert(1)"> **bold** ![x](http://127.0.0.1:9/x.png)'
+KINDS = {"clip-image": "vlm", "vit": "vision", "bert": "text", "clip-text": "vlm"}
+"""Encoders in the order in which the test store keeps them, which is not the order of kinds."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A filled store and the ids of its runs."""
+
+    uri: str
+    compare: str
+    few_samples: str
+    without_tables: str
+    failed: str
+
+
+def make_cells(n_samples: int = 20_000, chance: float = 0.09) -> pd.DataFrame:
+    """Cells whose every value tells its source, target, aggregate and sample set."""
+    rows = []
+    for r, recorded_on in enumerate(("heldout", "train")):
+        for a, aggregate in enumerate(("last", "layer_mean")):
+            for i, source in enumerate(KINDS):
+                for j, target in enumerate(KINDS):
+                    value = 0.1 + 0.01 * (4 * i + j) + 0.2 * a + 0.4 * r
+                    naive = value + chance * (1 - value)
+                    rows.append({
+                        "suite": "tiny", "dataset": "scenes", "source": source, "target": target,
+                        "aggregate": aggregate, "recorded_on": recorded_on, "n_samples": n_samples,
+                        "seed_pairs": 2 if i == j else 4, "naive": naive, "chance": chance, "calibrated": value,
+                        "crossfit": value + 0.001, "low": value - 0.01, "high": value + 0.02,
+                    })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def make_saes(train_run: str) -> pd.DataFrame:
+    rows = [
+        {
+            "encoder": encoder, "modality": "text" if kind == "text" or encoder.endswith("text") else "image",
+            "kind": kind, "family": encoder.split("-")[0], "seed": seed, "layer": 3, "d": 64, "n_latents": 512, "k": 32,
+            "fvu": 0.123 + 0.1 * seed, "l0": 31.5, "dead": 0.25, "weight_cv": 1.5,
+            "run_id": train_run, "model_uri": f"models:/sae-scenes-{encoder}-L03/1",
+        }
+        for encoder, kind in KINDS.items()
+        for seed in (0, 1)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def log_run(folder: Path, tables: dict[str, pd.DataFrame], *, status: str = "FINISHED", **tags: str) -> str:
+    run = mlflow.start_run(run_name=tags["kind"])
+    mlflow.set_tags(tags)
+    for name, table in tables.items():
+        table.to_parquet(folder / name)
+        mlflow.log_artifact(str(folder / name))
+    mlflow.end_run(status)
+    return run.info.run_id
+
+
+def copy(database: Path, to: Path) -> str:
+    """Copy a database with what is still in its write-ahead log; return its URI."""
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(to)) as target:
+        source.backup(target)
+    return f"sqlite:///{to}"
+
+
+@pytest.fixture(scope="session")
+def schema(tmp_path_factory) -> Path:
+    """A SQLite store without runs; making its tables takes seconds, copying them does not."""
+    path = tmp_path_factory.mktemp("schema") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+        registry.connect()
+    return path
+
+
+@pytest.fixture(scope="session")
+def filled(schema, tmp_path_factory) -> Store:
+    folder = tmp_path_factory.mktemp("filled")
+    uri = copy(schema, folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        registry.connect()
+        mlflow.set_experiment(experiment_id=mlflow.create_experiment("app", str(folder / "artifacts")))
+        common = {"suite": "tiny", "dataset": "scenes"}
+        train = log_run(folder, {}, kind="train", encoder="vit", seed="0", **common)
+        failed = log_run(
+            folder, {}, status="FAILED", kind="train", encoder="bert", seed="0", error=f"no weights {HOSTILE}", **common
+        )
+        broken = log_run(folder, {}, kind="compare", suite="broken", dataset="scenes")
+        strange = {name: HOSTILE if name == "vit" else name for name in KINDS}
+        few = make_cells(500, chance=0.6).replace({"source": strange, "target": strange})
+        hostile = log_run(folder, {"cells.parquet": few}, kind="compare", suite=HOSTILE, dataset="scenes")
+        good = log_run(
+            folder, {"cells.parquet": make_cells(), "saes.parquet": make_saes(train)}, kind="compare", **common
+        )
+        mlflow.log_metric("n_samples", 20_000, run_id=good)
+    return Store(uri, good, hostile, broken, failed)
+
+
+@pytest.fixture
+def store(filled, monkeypatch) -> Store:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", filled.uri)
+    registry.connect()
+    return filled
+
+
+@pytest.fixture
+def empty_store(schema, tmp_path, monkeypatch) -> str:
+    uri = copy(schema, tmp_path / "mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    registry.connect()
+    return uri
+
+
+@pytest.fixture
+def cells() -> pd.DataFrame:
+    found = make_cells()
+    assert np.isfinite(found.select_dtypes("number")).all().all()
+    return found

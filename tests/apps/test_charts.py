@@ -1,0 +1,47 @@
+import pandas as pd
+import pytest
+
+from apps import charts, data
+from benchmark.metrics.describe import CELL_COLUMNS, MEASURES
+
+
+@pytest.fixture
+def shown(cells) -> pd.DataFrame:
+    return data.selection(cells, "heldout", "last")
+
+
+ORDER = ["vit", "clip-image", "clip-text", "bert"]
+
+
+def test_the_heatmap_holds_every_cell_in_the_order_asked_for(shown):
+    spec = charts.heatmap(shown, "naive", ORDER, 3).to_dict()
+    rect = spec["layer"][0]["encoding"]
+    assert rect["x"]["sort"] == rect["y"]["sort"] == ORDER
+    assert rect["color"]["field"] == "naive"
+    rows = next(iter(spec["datasets"].values()))
+    assert {(row["source"], row["target"]): row["naive"] for row in rows} == {
+        (row.source, row.target): row.naive for row in shown.itertuples()
+    }
+
+
+def test_the_tooltip_shows_every_measure_and_the_interval(shown):
+    spec = charts.heatmap(shown, "crossfit", ORDER, 2).to_dict()
+    fields = {item["field"] for item in spec["layer"][0]["encoding"]["tooltip"]}
+    assert set(MEASURES) | {"interval", "n_samples", "source", "target"} <= fields
+    assert next(iter(spec["datasets"].values()))[0]["interval"] == "0.09 to 0.12"
+
+
+def test_cells_without_a_chance_level_are_drawn(shown):
+    spec = charts.heatmap(shown.assign(chance=float("nan")), "chance", ORDER, 3).to_dict()
+    assert all(row["chance"] is None for row in next(iter(spec["datasets"].values())))
+
+
+def test_many_encoders_are_drawn_without_numbers():
+    names = [f"e{i}" for i in range(charts.READABLE + 1)]
+    cells = pd.DataFrame([{"source": a, "target": b, **dict.fromkeys(CELL_COLUMNS, 0.5)} for a in names for b in names])
+    assert len(charts.heatmap(cells, "crossfit", names, 3).to_dict()["layer"]) == 1
+
+
+def test_every_measure_has_a_title_and_one_sentence():
+    for title, text in CELL_COLUMNS.values():
+        assert title and text.endswith(".") and text.count(". ") == 0

@@ -1,0 +1,124 @@
+import io
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from apps import data
+
+
+def test_compare_runs_are_listed_newest_first_and_nothing_else_is(store):
+    runs = data.run_list()
+    compares = data.compare_runs(runs)
+    assert list(compares["run_id"]) == [store.compare, store.few_samples, store.without_tables]
+    assert compares["start"].is_monotonic_decreasing
+    assert len(runs) == 5
+
+
+def test_a_run_is_labelled_by_suite_dataset_date_and_status():
+    run = {"suite": "tiny", "dataset": "", "start": pd.Timestamp("2025-03-01 12:30", tz="UTC"),
+           "status": "FINISHED", "run_id": "0123456789abcdef"}  # fmt: skip
+    assert data.run_label(run) == "tiny · no dataset · 2025-03-01 12:30 UTC · finished · 01234567"
+
+
+def test_a_failed_run_tells_its_error(store):
+    runs = data.run_list().set_index("run_id")
+    assert runs.loc[store.failed, "message"].startswith("no weights")
+    assert runs.loc[store.compare, "message"] == ""
+
+
+def test_an_empty_store_has_no_runs(empty_store):
+    assert data.run_list().empty
+    assert data.compare_runs(data.run_list()).empty
+
+
+def test_cells_are_read_as_they_were_written(store, cells):
+    pd.testing.assert_frame_equal(data.cells(store.compare), cells, check_dtype=False)
+
+
+@pytest.mark.parametrize("read", [data.cells, data.saes])
+def test_a_run_without_tables_and_a_run_that_is_gone_are_told_in_one_line(store, read):
+    for run_id in (store.without_tables, "f" * 32):
+        with pytest.raises(ValueError, match=run_id) as caught:
+            read(run_id)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (lambda cells: cells.drop(columns=["crossfit", "low"]), "lacks the columns crossfit, low"),
+        (lambda cells: cells.iloc[:0], "is empty"),
+    ],
+)
+def test_a_table_of_another_form_is_refused(empty_store, tmp_path, cells, content, complaint):
+    content(cells).to_parquet(tmp_path / "cells.parquet")
+    experiment = mlflow.create_experiment("other", str(tmp_path / "artifacts"))
+    with mlflow.start_run(experiment_id=experiment) as run:
+        mlflow.log_artifact(str(tmp_path / "cells.parquet"))
+    with pytest.raises(ValueError, match=complaint):
+        data.cells(run.info.run_id)
+
+
+def test_a_damaged_table_is_refused(empty_store, tmp_path):
+    (tmp_path / "cells.parquet").write_bytes(b"PAR1 this is no table PAR1")
+    experiment = mlflow.create_experiment("damaged", str(tmp_path / "artifacts"))
+    with mlflow.start_run(experiment_id=experiment) as run:
+        mlflow.log_artifact(str(tmp_path / "cells.parquet"))
+    with pytest.raises(ValueError):
+        data.cells(run.info.run_id)
+
+
+def test_a_selection_holds_each_pair_once(cells):
+    for recorded_on in data.choices(cells, "recorded_on"):
+        for aggregate in data.choices(cells, "aggregate"):
+            shown = data.selection(cells, recorded_on, aggregate)
+            assert len(shown) == 16
+            assert not shown.duplicated(["source", "target"]).any()
+
+
+def test_encoders_are_ordered_by_kind_and_as_stored_within_a_kind(store, cells):
+    kinds = data.encoder_kinds(data.saes(store.compare))
+    groups = data.by_kind(cells, kinds)
+    assert groups == {"vision": ["vit"], "vlm": ["clip-image", "clip-text"], "text": ["bert"]}
+    assert list(groups) == ["vision", "vlm", "text"]
+
+
+def test_encoders_of_unknown_kind_come_last_or_keep_their_order(cells):
+    assert data.by_kind(cells, {}) == {"": ["clip-image", "vit", "bert", "clip-text"]}
+    assert list(data.by_kind(cells, {"bert": "text", "vit": "audio"})) == ["text", "", "audio"]
+
+
+def test_few_samples_and_a_high_chance_level_are_warned_of(cells):
+    assert data.warnings(cells) == []
+    assert data.digits(cells) == 3
+    few = cells.assign(n_samples=1999)
+    assert len(data.warnings(few)) == 1 and "1,999 samples" in data.warnings(few)[0]
+    assert data.digits(few) == 2
+    high = cells.assign(chance=np.where(cells["source"] == "vit", 0.51, 0.5))
+    assert len(data.warnings(high)) == 1 and "16 of 64 cells" in data.warnings(high)[0]
+    assert data.warnings(cells.assign(chance=np.nan)) == []
+
+
+def test_csv_keeps_the_numbers_and_holds_no_formula(cells):
+    cells.loc[0, "source"] = "=HYPERLINK(1)"
+    back = pd.read_csv(io.BytesIO(data.csv(cells)))
+    assert back.loc[0, "source"] == "'=HYPERLINK(1)"
+    np.testing.assert_allclose(back["crossfit"], cells["crossfit"], rtol=1e-12)
+    assert list(back["target"]) == list(cells["target"])
+
+
+def test_saes_without_their_train_run_are_named(store):
+    saes = data.saes(store.compare)
+    assert data.without_run(saes, data.run_list()) == []
+    saes.loc[saes["encoder"] == "bert", "run_id"] = "gone"
+    assert data.without_run(saes, data.run_list()) == ["bert"]
+
+
+def test_links_lead_to_a_server_and_carry_no_password():
+    runs = pd.DataFrame({"run_id": ["abc"], "experiment_id": ["7"]})
+    link = "http://host:5000/base/#/experiments/7/runs/abc?workflowType=machine_learning"
+    assert list(data.run_links("http://me:secret@host:5000/base/", runs)) == [link]
+    assert data.run_links("sqlite:///mlflow.db", runs) is None
+    assert data.run_links("postgresql://me:secret@host/db", runs) is None
