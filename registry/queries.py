@@ -10,8 +10,8 @@ TAGS = ("kind", "suite", "dataset", "encoder", "seed", "key", "failed", "error")
 PAGE = 1000
 
 
-def runs(**tags: str) -> pd.DataFrame:
-    """Return the runs of all experiments that carry these tags, newest first.
+def runs(status: str = "", **tags: str) -> pd.DataFrame:
+    """Return the runs of all experiments that carry these tags (and have this status), newest first.
 
     Columns: run_id, name, status, start, seconds, experiment_id, the project's tags, and `metrics` (a dict). Raises
     OSError when the store does not answer.
@@ -20,11 +20,17 @@ def runs(**tags: str) -> pd.DataFrame:
     from mlflow.exceptions import MlflowException
 
     client = MlflowClient()
-    wanted = " and ".join(f"tags.`{name}` = '{_quoted(value)}'" for name, value in tags.items())
+    conditions = [f"tags.`{name}` = '{_quoted(value)}'" for name, value in tags.items()]
+    if status:
+        conditions.append(f"attributes.status = '{_quoted(status)}'")
     try:
         experiments = [e.experiment_id for e in _pages(client.search_experiments)]
         order = ["attributes.start_time DESC"]
-        found = list(_pages(client.search_runs, experiment_ids=experiments, filter_string=wanted, order_by=order))
+        found = list(
+            _pages(
+                client.search_runs, experiment_ids=experiments, filter_string=" and ".join(conditions), order_by=order
+            )
+        )
     except MlflowException as error:
         raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
     rows = [
@@ -46,15 +52,13 @@ def runs(**tags: str) -> pd.DataFrame:
 
 def find_finished(kind: str, key: str) -> list[str]:
     """Return the ids of FINISHED runs of a kind with this content key, newest first."""
-    found = runs(kind=kind, key=key)
-    return [str(run_id) for run_id in found.loc[found.status == "FINISHED", "run_id"]]
+    return list(runs("FINISHED", kind=kind, key=key).run_id)
 
 
 def latest(kind: str, **tags: str) -> str | None:
     """Return the id of the newest FINISHED run of a kind with these tags, if there is one."""
-    found = runs(kind=kind, **tags)
-    done = found.loc[found.status == "FINISHED", "run_id"]
-    return str(done.iloc[0]) if len(done) else None
+    found = runs("FINISHED", kind=kind, **tags).run_id
+    return str(found.iloc[0]) if len(found) else None
 
 
 def table(run_id: str, name: str) -> pd.DataFrame:

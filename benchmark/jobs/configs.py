@@ -73,7 +73,7 @@ class PretrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodersConfig:
-    """List the encoder cards: library, modality, kind, source, and how good the shipped ones are."""
+    """List the encoder cards: kind, modality, library, token rule, source and licence."""
 
 
 @dataclass(frozen=True, kw_only=True)

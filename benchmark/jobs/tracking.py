@@ -107,9 +107,8 @@ def _mark_dead_runs() -> None:
 
     import registry
 
-    found = registry.runs()
     client = MlflowClient()
-    for run_id in found.loc[(found.status == "RUNNING") & (found.kind != ""), "run_id"]:
+    for run_id in registry.runs("RUNNING").run_id:
         tags = client.get_run(run_id).data.tags
         if "owner" in tags and _is_dead(tags["owner"], float(tags.get("heartbeat", 0))):
             client.set_tag(run_id, "error", "the process that owned this run died")

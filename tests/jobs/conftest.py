@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import registry
 from benchmark import cli
 
 CARDS = {
@@ -49,6 +50,8 @@ def here(workspace, monkeypatch):
     monkeypatch.chdir(workspace)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace}/mlflow.db")
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    registry.connect()
+    mlflow.set_experiment("Default")  # other tests' choice outlives them
     yield workspace
     while mlflow.active_run():
         mlflow.end_run()
