@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
 import pandas as pd
 
 import registry
@@ -105,16 +104,6 @@ def warnings(table: pd.DataFrame) -> list[str]:
 def digits(table: pd.DataFrame) -> int:
     """Return how many decimals the number of samples supports."""
     return decimals(table["n_samples"])
-
-
-def csv(table: pd.DataFrame) -> bytes:
-    """Return a table as UTF-8 CSV in which no text is taken for a formula by a spreadsheet."""
-
-    def harmless(value: Any) -> Any:
-        return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-    text = table.select_dtypes(exclude=[np.number, "bool"])
-    return table.assign(**{str(name): text[name].map(harmless) for name in text}).to_csv(index=False).encode()
 
 
 def without_run(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from apps import cache, charts, data
 from apps.layout import STORE, choose_compare_run, described, escaped, read
+from benchmark import report
 from benchmark.metrics.describe import AGGREGATES, CEILING, CELL_COLUMNS, MEASURES
 
 st.title("Matrix")
@@ -64,5 +65,5 @@ st.dataframe(
     },
 )
 st.download_button(
-    "Download as CSV", data.csv(shown), f"cells-{run['run_id'][:8]}.csv", "text/csv", icon=":material/download:"
+    "Download as CSV", report.csv(shown), f"cells-{run['run_id'][:8]}.csv", "text/csv", icon=":material/download:"
 )

@@ -4,6 +4,7 @@ Each file in `cards/encoders`, `cards/datasets` and `cards/suites` maps names to
 the same form is accepted wherever a name is; relative paths inside a card are relative to the card's file.
 """
 
+import re
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
@@ -62,11 +63,11 @@ class DatasetCard:
     image: str = ""
     """Image column (default: the first column that holds images)."""
     caption: str = ""
-    """Caption column (default: text, caption or captions)."""
+    """Caption column (default: text, caption, captions, sentence or description)."""
     id: str = ""
     """Column of stable sample ids (default: `id` if there is one, else the row number)."""
     group: str = ""
-    """Column that groups samples of one image (default: samples with the same image bytes)."""
+    """Column that groups samples of one image (default: `group` or `image_id`, else by identical image bytes)."""
     licence: str = ""
     """Licence of the data."""
     base: str = ""
@@ -101,6 +102,9 @@ class SuiteCard:
     permutations: int = 19
     folds: int = 5
 
+    base: str = ""
+    """Folder of the card's file (filled in on reading); paths in the card are already relative to it."""
+
 
 Card = TypeVar("Card", EncoderCard, DatasetCard, SuiteCard)
 FOLDERS: dict[type, tuple[str, str]] = {
@@ -108,6 +112,18 @@ FOLDERS: dict[type, tuple[str, str]] = {
     DatasetCard: ("datasets", "dataset"),
     SuiteCard: ("suites", "suite"),
 }
+CHOICES: dict[type, dict[str, tuple[str, ...]]] = {
+    EncoderCard: {
+        "library": ("open_clip", "timm", "transformers"),
+        "modality": ("image", "text"),
+        "kind": ("vision", "vlm", "text"),
+        "token": ("cls", "eot", "last", "mean"),
+    },
+    DatasetCard: {"kind": ("scenes", "blooms", "parquet", "imagefolder")},
+    SuiteCard: {"train_on": ("train", "all")},
+}
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What a card may be called: names become parts of file, model and metric names."""
 
 
 def cards(kind: type[Card]) -> dict[str, Card]:
@@ -156,6 +172,10 @@ def read_cards(kind: type[Card], path: Path) -> dict[str, Card]:
 
 def _build(kind: type[Card], name: str, entry: dict[str, Any], path: Path) -> Card:
     where = f"{path}, {FOLDERS[kind][1]} '{name}'"
+    if not NAME.fullmatch(name):
+        raise InputError(
+            f"{where}: a name may hold letters, digits, '.', '_' and '-' only, and starts with one of the first two."
+        )
     known = {f.name: f for f in fields(kind) if f.name not in ("name", "base")}
     for key in entry:
         if key not in known:
@@ -168,14 +188,27 @@ def _build(kind: type[Card], name: str, entry: dict[str, Any], path: Path) -> Ca
             item = get_args(wanted)[0].__name__ if get_origin(wanted) is tuple else ""
             name_of_type = f"a list of {item}" if item else f"of type {wanted.__name__}"
             raise InputError(f"{where}: field '{key}' must be {name_of_type}, got {value!r}.")
+        choices = CHOICES[kind].get(key)
+        if choices and value not in choices:
+            raise InputError(f"{where}: {unknown(key, str(value), choices)}")
+        if value == "" and known[key].default is MISSING:
+            raise InputError(f"{where}: field '{key}' is empty.")
     missing = [
         f.name for f in known.values() if f.default is MISSING and f.default_factory is MISSING and f.name not in entry
     ]
     if missing:
         raise InputError(f"{where}: missing field{'s' * (len(missing) > 1)} {', '.join(missing)}.")
-    if kind is not SuiteCard:
-        values["base"] = str(path.parent)
+    values["base"] = str(path.parent)
+    if kind is SuiteCard:
+        values["dataset"] = _beside(path, values["dataset"])
+        values["encoders"] = tuple(_beside(path, item) for item in values["encoders"])
     return kind(**values)
+
+
+def _beside(path: Path, name: str) -> str:
+    """Return `name` as a path relative to the card's file when that file or folder exists, else unchanged."""
+    found = path.parent / Path(name).expanduser()
+    return str(found) if ("/" in name or found.suffix) and found.exists() else name
 
 
 def _is_a(value: Any, wanted: Any) -> bool:

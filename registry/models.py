@@ -85,6 +85,21 @@ def log_sae(
     return f"models:/{name}/{version}"
 
 
+def claim_alias(uri: str, seed: int) -> bool:
+    """Point the alias `seed-N` of a registered SAE (`models:/NAME/VERSION`) at it; False if it is gone."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    name, version = uri.removeprefix("models:/").rsplit("/", 1)
+    client = MlflowClient()
+    try:
+        if f"seed-{seed}" not in client.get_model_version(name, version).aliases:
+            client.set_registered_model_alias(name, f"seed-{seed}", version)
+    except MlflowException:
+        return False
+    return True
+
+
 def load_sae(uri: str, device: str = "cpu") -> "TopKSAE":
     """Return a registered or logged SAE (`models:/NAME/VERSION` or `models:/NAME@seed-N`) as a torch module.
 

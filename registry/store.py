@@ -29,7 +29,7 @@ def connect() -> str:
     for name in ("mlflow.store.db.utils", "mlflow.tracking._model_registry.client", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if uri.startswith("sqlite:///"):
-        _create(Path(uri.removeprefix("sqlite:///")))
+        _create(Path(uri.removeprefix("sqlite:///").split("?")[0]))
     elif urlsplit(uri).scheme in ("http", "https"):
         _reach(uri)
     _answer(uri)

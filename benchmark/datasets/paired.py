@@ -110,6 +110,11 @@ class PairedDataset:
         return digest_all(part for entry in self._entries for part in (entry.hash, entry.caption))
 
     @cached_property
+    def grouping_hash(self) -> str:
+        """Hash of each sample's group key, in order: what the held-out split, folds and permutations depend on."""
+        return digest_all(entry.group for entry in self._entries)
+
+    @cached_property
     def heldout(self) -> np.ndarray:
         """(N,) bool: the samples that no SAE trains on, about half of the groups; see `split`."""
         return self.split(0.5)

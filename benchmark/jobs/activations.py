@@ -26,12 +26,11 @@ Activations = dict[int, NDArray[np.float32]]
 def read_activations(folder: Path, layers: list[int], n_samples: int) -> Activations | None:
     """Return finished activations {layer: (N, d)} of a folder, memory-mapped, or None."""
     try:
-        done = json.loads((folder / DONE).read_text())
+        done = json.loads((folder / DONE).read_text())["n_samples"]
         arrays = {layer: np.load(_path(folder, layer), mmap_mode="r") for layer in layers}
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    fits = done["n_samples"] == n_samples and all(len(array) == n_samples for array in arrays.values())
-    return arrays if fits else None
+    return arrays if done == n_samples and all(len(array) == n_samples for array in arrays.values()) else None
 
 
 def extract(encoder: Encoder, dataset: PairedDataset, layers: list[int], folder: Path) -> Activations:
@@ -48,12 +47,7 @@ def extract(encoder: Encoder, dataset: PairedDataset, layers: list[int], folder:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        arrays = {
-            layer: np.lib.format.open_memmap(
-                _path(partial, layer), "w+", np.float32, (len(dataset), encoder.widths[layer])
-            )
-            for layer in layers
-        }
+        arrays = {layer: _reserved(_path(partial, layer), (len(dataset), encoder.widths[layer])) for layer in layers}
         bar = tqdm(total=len(dataset), desc=f"encode {encoder.name}", unit="sample", mininterval=0.5)
         for rows, inputs in _prepared(encoder, dataset):
             outputs = encoder.forward(inputs, layers)
@@ -71,6 +65,9 @@ def extract(encoder: Encoder, dataset: PairedDataset, layers: list[int], folder:
         shutil.rmtree(folder, ignore_errors=True)
         partial.replace(folder)
     except OSError as error:
+        found = read_activations(folder, layers, len(dataset))
+        if found is not None:  # another process was done first
+            return found
         raise WorkError(f"the activations of '{encoder.name}' cannot be written to {folder.parent}: {error}.") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -99,6 +96,21 @@ def _prepared(encoder: Encoder, dataset: PairedDataset) -> Iterator[tuple[NDArra
             if i + 2 * workers < len(batches):
                 waiting.append(pool.submit(prepare, batches[i + 2 * workers]))
             yield rows, inputs
+
+
+def _reserved(path: Path, shape: tuple[int, int]) -> np.memmap:
+    """Return a new memory-mapped array whose disk space is taken already.
+
+    Writing into a hole of a full disk would end the process without a word.
+    """
+    array: np.memmap = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    else:
+        array[:] = 0
+        array.flush()
+    return array
 
 
 def _path(folder: Path, layer: int) -> Path:

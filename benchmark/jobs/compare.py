@@ -7,14 +7,24 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmark import report
 from benchmark.datasets import PairedDataset, load_dataset
-from benchmark.errors import InputError, WorkError
+from benchmark.errors import InputError
 from benchmark.features import SparseFeatures
 from benchmark.jobs import keys, tracking
 from benchmark.jobs.configs import CompareConfig
 from benchmark.jobs.matrix import cells, compare_pairs, wide
 from benchmark.jobs.plan import Plan, make_plan
-from benchmark.jobs.train import CACHE, Trained, plan_params, report_failures, suite_tags, train_all
+from benchmark.jobs.train import (
+    CACHE,
+    Trained,
+    log_folder,
+    plan_params,
+    raise_failures,
+    sae_table,
+    suite_tags,
+    train_all,
+)
 from benchmark.metrics.caveats import caveats, decimals
 from benchmark.metrics.describe import MEASURES
 
@@ -32,19 +42,15 @@ def compare(config: CompareConfig) -> int:
         "compare", f"compare {plan.suite.name}", tags=suite_tags(plan, dataset), params=plan_params(plan)
     ) as run:
         trained, failed = train_all(plan, dataset)
-        if len({(item.encoder.name, item.seed) for item in trained}) < 2:
-            report_failures(failed)
-            raise WorkError("fewer than two sets of features are there to compare; see the failures above.")
+        if len(trained) < 2:
+            raise_failures(failed)
         table, cell_table = _tables(plan, dataset, trained, rows)
         order = [card.name for card in sorted(plan.encoders, key=lambda card: KINDS.index(card.kind))]
         order = [name for name in order if name in set(cell_table.source)]
         _log(plan, dataset, trained, table, cell_table, order)
-        if failed:
-            import mlflow
-
-            mlflow.set_tag("failed", ",".join(failed))
-    _print(plan, dataset, trained, cell_table, order, run.info.run_id)
-    return report_failures(failed)
+        _print(plan, dataset, trained, cell_table, order, run.info.run_id)
+        raise_failures(failed)
+    return 0
 
 
 def sample_sets(plan: Plan, dataset: PairedDataset) -> dict[str, np.ndarray]:
@@ -71,7 +77,8 @@ def _tables(
 
     suite = plan.suite
     key = keys.content_key({
-        "version": keys.COMPARISON, "runs": [item.run_id for item in trained], "report_on": suite.report_on,
+        "version": keys.COMPARISON, "dataset": dataset.name, "runs": [item.run_id for item in trained],
+        "report_on": suite.report_on,
         "permutations": suite.permutations, "folds": suite.folds, "suite": suite.name,
     })  # fmt: skip
     for run_id in registry.find_finished("compare", key):
@@ -108,25 +115,20 @@ def _log(
     cell_table: pd.DataFrame,
     order: list[str],
 ) -> None:
-    import mlflow
-
-    import registry
     from benchmark import plots
 
     shown = headline(plan, cell_table)
-    saes = pd.concat([pd.read_parquet(item.folder / "saes.parquet") for item in trained], ignore_index=True)
     title = f"{plan.suite.name}: {dataset.name}, {shown.n_samples.iloc[0]:,} {plan.suite.report_on[0]} samples"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for name, frame in (("matrix", table), ("cells", cell_table), ("saes", saes)):
-            frame.to_csv(folder / f"{name}.csv", index=False)
-            frame.to_parquet(folder / f"{name}.parquet", index=False)
+        for name, frame in (("matrix", table), ("cells", cell_table), ("saes", sae_table(trained))):
+            report.write(frame, folder / name)
         matrices = {LABELS[measure]: wide(shown, measure, order) for measure in LABELS}
         plots.heatmaps(matrices, title, folder / "matrix.png")
         plots.interactive(shown, order, LABELS, title, folder / "matrix.html")
-        pd.DataFrame(dataset.left_out, columns=["id", "reason"]).to_csv(folder / "left_out.csv", index=False)
-        registry.write_manifest(folder)
-        mlflow.log_artifacts(str(folder))
+        left_out = pd.DataFrame(dataset.left_out, columns=["id", "reason"])
+        (folder / "left_out.csv").write_bytes(report.csv(left_out))
+        log_folder(folder)
     metrics: dict[str, float] = {"n_samples": float(shown.n_samples.iloc[0]), "left_out": float(len(dataset.left_out))}
     prefixes = {measure: "wmppc" if measure == "naive" else f"wmppc_{measure}" for measure in MEASURES}
     for cell in shown.to_dict("records"):

@@ -61,7 +61,7 @@ class PretrainConfig:
 
     models: tuple[str, ...] = ("small-clip", "small-vit", "small-ssl", "small-bert")
     """Checkpoints to train, separated by commas."""
-    output: str = ".cache/checkpoints"
+    output: str = "pretrained/checkpoints"
     """Folder of the checkpoints, beside encoders/small.yaml with their cards (benchmark/cards/checkpoints: shipped)."""
     samples: int = 0
     """Training samples, scenes and blooms together (0: as the shipped checkpoints)."""

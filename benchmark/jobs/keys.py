@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from benchmark.catalog import EncoderCard, local_path
 ACTIVATIONS, TRAINING, COMPARISON = 1, 1, 1
 
 
+PACKAGES = {"open_clip": "open_clip_torch", "timm": "timm", "transformers": "transformers"}
+
+
 def content_key(parts: Mapping[str, Any]) -> str:
     """Return a hash of a JSON-able mapping, whatever the order of its entries."""
     text = json.dumps(parts, sort_keys=True, default=str)
@@ -21,13 +25,14 @@ def content_key(parts: Mapping[str, Any]) -> str:
 
 
 def encoder_identity(card: EncoderCard) -> dict[str, Any]:
-    """Return what an encoder's activations depend on: its card without descriptions, and its weights' revision."""
+    """Return what an encoder's activations depend on: its card without descriptions, its weights and its library."""
     fields = asdict(card)
     for name in ("training", "licence", "base", "family", "size", "kind"):
         fields.pop(name)
     folder = local_path(card.source, card.base)
     fields["weights"] = card.revision if folder is None else folder_hash(folder)
     fields["source"] = card.source if folder is None else ""
+    fields["library_version"] = version(PACKAGES[card.library])
     return fields
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmark.features import SparseFeatures
-from benchmark.metrics import chance_both, crossfit_both
+from benchmark.metrics import chance_measures, crossfit_both
 from benchmark.metrics.describe import MEASURES
 
 RESAMPLES = 200
@@ -37,37 +37,45 @@ def compare_pairs(
         The long table (one row per source, target, seeds, aggregate and sample set; an encoder is compared with
         itself only across seeds), and the resampled cross-fitted values (R,) of each of its rows.
     """
-    pairs = [(a, b) for a, b in itertools.combinations(recorded, 2)]
+    pairs = list(itertools.combinations(recorded, 2))
+    several = any(len(layers) > 1 for layers in recorded.values())
     table: list[dict[str, Any]] = []
     draws: dict[tuple, NDArray[np.float64]] = {}
     with tqdm(total=len(pairs) * len(rows), desc="compare", unit="pair", mininterval=0.5) as bar:
         for name, chosen in rows.items():
             taken = {key: {i: f.take(chosen) for i, f in layers.items()} for key, layers in recorded.items()}
             for a, b in pairs:
-                for aggregate, left, right in _aggregates(taken[a], taken[b]):
+                for aggregate, left, right in _aggregates(taken[a], taken[b], several):
                     sides = list(left.values()), list(right.values())
-                    nulls = chance_both(*sides, permutations=permutations, seed=PERMUTATION_SEED)
+                    nulls = chance_measures(*sides, permutations=permutations, seed=PERMUTATION_SEED)
                     fits = crossfit_both(*sides, folds=folds, seed=FOLD_SEED, resamples=RESAMPLES)
                     ways = ((a, b, left, right), (b, a, right, left))
-                    for (source, target, own, other), null, fit in zip(ways, nulls, fits, strict=True):
+                    for (source, target, own, other), null, plain, fit in zip(
+                        ways, nulls["wmppc"], nulls["mppc"], fits, strict=True
+                    ):
                         table.append({
                             "source": source[0], "target": target[0],
                             "source_layer": _label(own), "target_layer": _label(other),
                             "source_seed": source[1], "target_seed": target[1],
                             "aggregate": aggregate, "codes": "topk", "recorded_on": name, "n_samples": len(chosen),
-                            "naive": null.naive, "chance": null.null.mean() if permutations else np.nan,
+                            "naive": null.naive, "chance": _mean(null.null),
                             "calibrated": null.calibrated, "p_value": null.p_value,
                             "crossfit": fit.value, "low": fit.low, "high": fit.high,
+                            "mppc": plain.naive, "mppc_chance": _mean(plain.null),
                         })  # fmt: skip
                         draws[name, aggregate, source, target] = fit.draws
                 bar.update()
     return pd.DataFrame(table), draws
 
 
-def _aggregates(a: Layers, b: Layers) -> list[tuple[str, Layers, Layers]]:
-    """Return what is compared: all layers (if there are several) and the last layers."""
+def _aggregates(a: Layers, b: Layers, several: bool) -> list[tuple[str, Layers, Layers]]:
+    """Return what is compared: all layers (if any encoder has several), and the deepest ones."""
     last = ("last", {max(a): a[max(a)]}, {max(b): b[max(b)]})
-    return [last] if len(a) == len(b) == 1 else [("layer_mean", a, b), last]
+    return [("layer_mean", a, b), last] if several else [last]
+
+
+def _mean(null: NDArray[np.float64]) -> float:
+    return float(null.mean()) if len(null) else float("nan")
 
 
 def _label(layers: Layers) -> str:
@@ -93,6 +101,7 @@ def cells(table: pd.DataFrame, draws: Mapping[tuple, NDArray[np.float64]], seed:
             "source": source, "target": target, "aggregate": aggregate, "recorded_on": name,
             "n_samples": int(part.n_samples.iloc[0]), "seed_pairs": len(part),
             **{measure: part[measure].mean() for measure in MEASURES}, "low": low, "high": high,
+            "mppc": part.mppc.mean(), "mppc_chance": part.mppc_chance.mean(),
         })  # fmt: skip
     return pd.DataFrame(out)
 

@@ -61,8 +61,8 @@ def make_plan(config: RunConfig) -> Plan:
     ):  # fmt: skip
         if getattr(suite, name) < least:
             raise InputError(f"{name} must be at least {least}, got {getattr(suite, name)}.")
-    if not suite.learning_rate > 0:
-        raise InputError(f"learning_rate must be above 0, got {suite.learning_rate}.")
+    if not 0 < suite.learning_rate < float("inf"):
+        raise InputError(f"learning_rate must be above 0 and finite, got {suite.learning_rate}.")
     if suite.n_latents and suite.k > suite.n_latents:
         raise InputError(
             f"k = {suite.k} is larger than the dictionary of {suite.n_latents} latents; lower k or raise n_latents."
@@ -72,13 +72,15 @@ def make_plan(config: RunConfig) -> Plan:
             raise InputError(f"the suite '{suite.name}' names no {name}; give at least one.")
         if len(set(values)) < len(values):
             raise InputError(f"{name} holds a value twice: {','.join(map(str, values))}.")
-    if min(suite.seeds) < 0:
-        raise InputError(f"seeds must be >= 0, got {min(suite.seeds)}.")
+    if min(suite.seeds) < 0 or max(suite.seeds) >= 2**32:
+        raise InputError(f"seeds must lie between 0 and 2^32 - 1, got {','.join(map(str, suite.seeds))}.")
     for chosen in suite.report_on:
         if chosen not in SAMPLE_SETS:
             raise unknown("sample set in report_on", chosen, SAMPLE_SETS)
-    if suite.train_on not in ("train", "all"):
-        raise unknown("sample set in train_on", suite.train_on, ("train", "all"))
+    if suite.train_on == "all" and set(suite.report_on) != {"all"}:
+        raise InputError(
+            f"the suite '{suite.name}' trains on all samples, so none is held out; set report_on: [all] in its card."
+        )
     if config.backend not in BACKENDS:
         raise unknown("backend", config.backend, BACKENDS)
     cards = tuple(card for name in suite.encoders for card in _encoder_cards(name))

@@ -3,19 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import unknown
+from benchmark.errors import InputError, unknown
 from benchmark.jobs import tracking
 from benchmark.jobs.configs import PretrainConfig
-from benchmark.jobs.train import CACHE, report_failures
+from benchmark.jobs.train import CACHE, raise_failures
 from benchmark.pretraining.build import MODELS, Report, build, read_report
 from benchmark.pretraining.cards import write_cards
 
 
 def pretrain(config: PretrainConfig) -> int:
     """Run the `pretrain` command; returns its exit code."""
-    for name in config.models:
-        if name not in MODELS:
-            raise unknown("checkpoint", name, MODELS)
+    _check(config)
     import mlflow
 
     tracking.open_store()
@@ -40,20 +38,30 @@ def pretrain(config: PretrainConfig) -> int:
                 continue
             mlflow.log_artifacts(str(report.folder), f"checkpoints/{name}")
             tracking.log_metrics({"seconds/" + name: report.seconds, **_figures(report)})
-        if failed:
-            mlflow.set_tag("failed", ",".join(failed))
         reports = [read_report(output / name) for name in MODELS if (output / name).is_dir()]
         cards = output.parent / "encoders" / "small.yaml"
         if reports:
             write_cards(reports, cards)
             mlflow.log_artifact(str(cards))
-    for report in reports:
-        for tower, metrics in report.metrics.items():
-            print(f"\n{tower} ({report.samples:,} samples, {report.epochs} epochs, {report.seconds:.0f} s)")
-            for name, value in _flat(metrics).items():
-                print(f"  {name:<40} {value:.3f}")
-    print(f"\nRun {run.info.run_id}; cards: {cards} (compare them with -P encoders={cards})")
-    return report_failures(failed)
+        for report in reports:
+            for tower, metrics in report.metrics.items():
+                print(f"\n{tower} ({report.samples:,} samples, {report.epochs} epochs, {report.seconds:.0f} s)")
+                for name, value in _flat(metrics).items():
+                    print(f"  {name:<40} {value:.3f}")
+        print(f"\nRun {run.info.run_id}; cards: {cards} (compare them with -P encoders={cards})")
+        raise_failures(failed)
+    return 0
+
+
+def _check(config: PretrainConfig) -> None:
+    if not config.models:
+        raise InputError(f"models names no checkpoint; choose among {', '.join(MODELS)}.")
+    for name in config.models:
+        if name not in MODELS:
+            raise unknown("checkpoint", name, MODELS)
+    for name in ("samples", "epochs", "seed"):
+        if getattr(config, name) < 0:
+            raise InputError(f"{name} must be at least 0, got {getattr(config, name)}.")
 
 
 def _figures(report: Report) -> dict[str, float]:

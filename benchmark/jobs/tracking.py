@@ -1,5 +1,6 @@
 """Runs of jobs: adopted from `mlflow run` or started, owned by this process, and honest about how they ended."""
 
+import contextlib
 import os
 import platform
 import socket
@@ -48,30 +49,54 @@ def job_run(
     the versions of libraries and Python.
     """
     import mlflow
+    from mlflow.exceptions import MlflowException
 
     # An adopted run keeps the name and experiment that its caller chose.
     adopted = not nested and "MLFLOW_RUN_ID" in os.environ
-    run = mlflow.start_run(run_name=None if adopted else name, nested=nested)
+    try:
+        run = mlflow.start_run(run_name=None if adopted else name, nested=nested)
+    except MlflowException as error:
+        raise WorkError(f"MLflow cannot start the run: {_first_line(error)}") from None
     client, run_id = mlflow.MlflowClient(), run.info.run_id
     stop = threading.Event()
     status = "FAILED"
     try:
         mlflow.set_tags({"kind": kind, "owner": _owner(), "heartbeat": str(int(time.time())), **tags})
         mlflow.log_params({f"cfg.{key}": _short(value) for key, value in {**params, **_versions()}.items()})
+        # An artifact store that cannot be written is found now, not after the work.
+        mlflow.log_dict({key: _short(value) for key, value in params.items()}, "config.json")
         threading.Thread(target=_beat, args=(client, run_id, stop), daemon=True).start()
         yield run
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
         raise
+    except MlflowException as error:
+        _record(client, run_id, error)
+        raise WorkError(f"MLflow failed: {_first_line(error)}") from error
     except BaseException as error:
-        error.add_note(RECORDED)
-        client.set_tag(run_id, "error", _short(str(error) or type(error).__name__))
-        client.log_text(run_id, traceback.format_exc(), "error.txt")
+        _record(client, run_id, error)
         raise
     finally:
         stop.set()
-        mlflow.end_run(status)
+        with contextlib.suppress(MlflowException):  # a store that is gone cannot be told
+            mlflow.end_run(status)
+
+
+def _record(client: Any, run_id: str, error: BaseException) -> None:
+    """Leave the error on its run; never hide it behind an error of its own."""
+    if is_recorded(error):
+        return
+    error.add_note(RECORDED)
+    try:
+        client.set_tag(run_id, "error", _short(str(error) or type(error).__name__))
+        client.log_text(run_id, traceback.format_exc(), "error.txt")
+    except Exception as second:  # the store itself may be what failed
+        print(f"run {run_id}: the error cannot be recorded: {_first_line(second)}", file=sys.stderr)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def is_recorded(error: BaseException) -> bool:

@@ -1,18 +1,20 @@
 """Train jobs: the SAEs of every encoder of a suite, one run per (encoder, dataset, seed)."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmark import report
 from benchmark.catalog import EncoderCard
 from benchmark.datasets import PairedDataset, load_dataset
-from benchmark.errors import InputError
+from benchmark.errors import InputError, WorkError
 from benchmark.jobs import keys, tracking
 from benchmark.jobs.configs import TrainJobConfig
 from benchmark.jobs.plan import Plan, make_plan, pick_layers
@@ -44,11 +46,18 @@ def train_suite(config: TrainJobConfig) -> int:
     dataset = load_dataset(plan.suite.dataset, plan.suite.max_samples, CACHE)
     with tracking.job_run(
         "train", f"train {plan.suite.name}", tags=suite_tags(plan, dataset), params=plan_params(plan)
-    ):
+    ) as run:
         trained, failed = train_all(plan, dataset)
-    for item in trained:
-        print(f"{item.encoder.name:<24} seed {item.seed}  {'reused' if item.reused else 'trained'}  run {item.run_id}")
-    return report_failures(failed)
+        with tempfile.TemporaryDirectory() as temporary:
+            saes = sae_table(trained)
+            report.write(saes, Path(temporary, "saes"))
+            log_folder(Path(temporary))
+        tracking.log_metrics({"n_samples": len(dataset), "left_out": len(dataset.left_out)})
+        for item in trained:
+            print(f"{item.encoder.name:<24} seed {item.seed}  {'reused' if item.reused else 'trained'}  {item.run_id}")
+        print(f"\nRun {run.info.run_id}: saes.csv. Look at it with `make ui`.")
+        raise_failures(failed)
+    return 0
 
 
 def train_all(plan: Plan, dataset: PairedDataset) -> tuple[list[Trained], dict[str, str]]:
@@ -57,24 +66,49 @@ def train_all(plan: Plan, dataset: PairedDataset) -> tuple[list[Trained], dict[s
     Finished runs with the same key are reused; an encoder that fails does not stop the others.
     """
     trained: list[Trained] = []
-    failed: dict[str, str] = {}
+    failed: dict[str, Exception] = {}
     for card in plan.encoders:
         try:
             trained += _train_encoder(plan, card, dataset)
-        except InputError:
-            raise
         except Exception as error:  # whatever one encoder does wrong, the others go on
-            failed[card.name] = f"{error}" or type(error).__name__
+            failed[card.name] = error
             if not tracking.is_recorded(error):
                 _record_failure(plan, card, dataset, error)
-    return trained, failed
+    if not trained and all(isinstance(error, InputError) for error in failed.values()):
+        raise next(iter(failed.values()))  # the request was wrong, not the work
+    return trained, {name: str(error) or type(error).__name__ for name, error in failed.items()}
 
 
-def report_failures(failed: Mapping[str, str]) -> int:
-    """Print what failed and return the exit code."""
+def raise_failures(failed: Mapping[str, str]) -> None:
+    """Print what failed and raise WorkError if anything did: the active run ends FAILED, with all that was logged."""
+    if not failed:
+        return
+    import mlflow
+
+    mlflow.set_tag("failed", ",".join(failed))
     for name, error in failed.items():
         print(f"FAILED {name}: {error}")
-    return 1 if failed else 0
+    raise WorkError(f"failed: {', '.join(failed)} (see above); the others are complete.")
+
+
+def sae_table(trained: Sequence[Trained]) -> pd.DataFrame:
+    """Return one row per SAE: what it is, its quality, its run and its registered model."""
+    parts = []
+    for item in trained:
+        card = item.encoder  # a reused run may have been recorded under another description
+        part = pd.read_parquet(item.folder / "saes.parquet")
+        parts.append(part.assign(encoder=card.name, modality=card.modality, kind=card.kind, family=card.family))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def log_folder(folder: Path) -> None:
+    """Log a folder's files, with a manifest of their hashes, on the active run."""
+    import mlflow
+
+    import registry
+
+    registry.write_manifest(folder)
+    mlflow.log_artifacts(str(folder))
 
 
 def suite_tags(plan: Plan, dataset: PairedDataset) -> dict[str, str]:
@@ -101,8 +135,10 @@ def _train_encoder(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> lis
     base = {
         "version": (keys.ACTIVATIONS, keys.TRAINING),
         "encoder": keys.encoder_identity(card),
+        "dataset": dataset.name,
         "samples": dataset.fingerprint,
         "content": dataset.content_hash,
+        "groups": dataset.grouping_hash,
         "recipe": plan.recipe(),
     }
     done: dict[int, Trained] = {}
@@ -110,7 +146,7 @@ def _train_encoder(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> lis
     for seed in plan.suite.seeds:
         for run_id in registry.find_finished("train", key[seed]):
             folder = registry.verified(run_id)
-            if folder is not None:
+            if folder is not None and _still_registered(folder, seed):
                 done[seed] = Trained(card, seed, run_id, folder, reused=True)
                 break
     missing = [seed for seed in plan.suite.seeds if seed not in done]
@@ -118,6 +154,13 @@ def _train_encoder(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> lis
         for seed, (run_id, folder) in _train_seeds(plan, card, dataset, missing, key).items():
             done[seed] = Trained(card, seed, run_id, folder, reused=False)
     return [done[seed] for seed in plan.suite.seeds]
+
+
+def _still_registered(folder: Path, seed: int) -> bool:
+    """Whether all models of a finished run are registered; points their aliases at them again."""
+    import registry
+
+    return all([registry.claim_alias(uri, seed) for uri in pd.read_parquet(folder / "saes.parquet").model_uri])
 
 
 def _train_seeds(
@@ -168,9 +211,6 @@ def _log_seed(
     saes: Mapping[int, Any],
     losses: Mapping[int, NDArray[np.float32]],
 ) -> tuple[str, Path]:
-    import mlflow
-    import pandas as pd
-
     import registry
     from benchmark.sae import quality
     from registry.queries import feature_path
@@ -211,8 +251,7 @@ def _log_seed(
             })  # fmt: skip
         tracking.log_curves(run.info.run_id, {f"loss/L{layer:02d}": curve for layer, curve in losses.items()})
         pd.DataFrame(rows).to_parquet(folder / "saes.parquet", index=False)
-        registry.write_manifest(folder)
-        mlflow.log_artifacts(str(folder))
+        log_folder(folder)
     done = registry.verified(run.info.run_id)
     if done is None:
         raise OSError(f"the artifacts of run {run.info.run_id} cannot be read back; is the disk full?")

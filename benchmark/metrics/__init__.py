@@ -1,6 +1,6 @@
 """Similarity of recorded features: pure functions on `benchmark.features`, nothing else."""
 
-from benchmark.metrics.chance import Chance, chance, chance_both
+from benchmark.metrics.chance import Chance, chance, chance_both, chance_measures
 from benchmark.metrics.correlation import MaxCorrelation, max_correlation
 from benchmark.metrics.crossfit import CrossFit, crossfit, crossfit_both
 from benchmark.metrics.sharedness import Sharedness, comparative_sharedness
@@ -14,6 +14,7 @@ __all__ = [
     "Sharedness",
     "chance",
     "chance_both",
+    "chance_measures",
     "comparative_sharedness",
     "crossfit",
     "crossfit_both",

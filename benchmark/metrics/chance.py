@@ -39,19 +39,31 @@ def chance(
     Raises ValueError when the features belong to different samples, `permutations` is negative, or no source feature
     is active.
     """
-    return _chances(source, target, permutations, seed, aggregate, ways=1)[0]
+    return _chances(source, target, permutations, seed, aggregate, ways=1)["wmppc"][0]
 
 
 def chance_both(
     source: Side, target: Side, *, permutations: int = 19, seed: int = 0, aggregate: Aggregate = "layer_mean"
 ) -> tuple[Chance, Chance]:
     """Return `chance` for source to target and for target to source, at the cost of one of them."""
-    there, back = _chances(source, target, permutations, seed, aggregate, ways=2)
+    there, back = _chances(source, target, permutations, seed, aggregate, ways=2)["wmppc"]
     return there, back
 
 
-def _chances(source: Side, target: Side, permutations: int, seed: int, aggregate: Aggregate, ways: int) -> list[Chance]:
-    """Return source to target and, for two `ways`, target to source."""
+def chance_measures(
+    source: Side, target: Side, *, permutations: int = 19, seed: int = 0, aggregate: Aggregate = "layer_mean"
+) -> dict[str, tuple[Chance, Chance]]:
+    """Return `chance_both` of wMPPC and of MPPC (keys "wmppc" and "mppc"), at the cost of one of them."""
+    return {
+        name: (there, back)
+        for name, (there, back) in _chances(source, target, permutations, seed, aggregate, ways=2).items()
+    }
+
+
+def _chances(
+    source: Side, target: Side, permutations: int, seed: int, aggregate: Aggregate, ways: int
+) -> dict[str, list[Chance]]:
+    """Return, for each measure, source to target and, for two `ways`, target to source."""
     if permutations < 0:
         raise ValueError(f"permutations must be >= 0, got {permutations}.")
     sources, targets = layers(source), layers(target)
@@ -59,20 +71,26 @@ def _chances(source: Side, target: Side, permutations: int, seed: int, aggregate
     groups = shared_groups(sources, targets)
     rng = np.random.default_rng(seed)
     sizes = [f.n_latents for f in sources], [f.n_latents for f in targets]
-    weights = flat_weights(sources), flat_weights(targets)
+    activity = flat_weights(sources), flat_weights(targets)
+    # MPPC is the mean over features: wMPPC with equal weights.
+    measures = {"wmppc": activity, "mppc": tuple(np.ones_like(weights) for weights in activity)}
 
-    def draw(order: NDArray[np.int64] | None) -> list[float]:
+    def draw(order: NDArray[np.int64] | None) -> list[list[float]]:
         best = Maxima(*sizes)
         for b, right in enumerate(targets):
             moved = right if order is None else permuted_target(right, order)
             for a, left in enumerate(sources):
                 best.update(a, b, layer_pair(left, moved))
         rho = best.result()
-        return [aggregated((rho.source, rho.target)[w], weights[w], sizes[w], aggregate) for w in range(ways)]
+        return [
+            [aggregated((rho.source, rho.target)[w], weights[w], sizes[w], aggregate) for w in range(ways)]
+            for weights in measures.values()
+        ]
 
     naive = draw(None)
-    null = np.array([draw(permutation(groups, rng)) for _ in range(permutations)]).reshape(permutations, ways)
-    return [_chance(naive[w], null[:, w]) for w in range(ways)]
+    drawn = [draw(permutation(groups, rng)) for _ in range(permutations)]
+    null = np.array(drawn).reshape(permutations, len(measures), ways)
+    return {name: [_chance(naive[i][w], null[:, i, w]) for w in range(ways)] for i, name in enumerate(measures)}
 
 
 def _chance(naive: float, null: NDArray[np.float64]) -> Chance:

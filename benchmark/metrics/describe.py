@@ -33,13 +33,15 @@ CELL_COLUMNS: dict[str, tuple[str, str]] = {
     **MEASURES,
     "low": ("Low", "The 2.5 % point of the cross-fitted value when seeds and groups of samples are resampled."),
     "high": ("High", "The 97.5 % point of the cross-fitted value when seeds and groups of samples are resampled."),
+    "mppc": ("MPPC", "The naive wMPPC with equal weights: the mean over source features of the highest correlation."),
+    "mppc_chance": ("MPPC chance level", "The mean MPPC when the target's samples are shuffled."),
     "n_samples": ("Samples", "The number of samples that the features were compared on."),
     "seed_pairs": ("Seed pairs", "The number of pairs of seeds that the value is a mean of."),
 }
 """Numeric columns of the table of cells."""
 
 AGGREGATES: dict[str, tuple[str, str]] = {
-    "last": ("Last layer", "The last layer of the source against the last layer of the target."),
+    "last": ("Last layer", "The deepest chosen layer of the source against the deepest chosen one of the target."),
     "layer_mean": (
         "Mean over layers",
         "The value of every source layer against all target layers together, averaged with the layers' numbers of "

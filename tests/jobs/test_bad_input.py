@@ -19,6 +19,8 @@ from PIL import Image
         (["--layers", "first"], ["layers must be last, all or block indices"]),
         (["--seeds", "1,1"], ["seeds holds a value twice"]),
         (["--folds", "1"], ["folds must be at least 2"]),
+        (["--seeds", "99999999999999999999999"], ["seeds must lie between"]),
+        (["--learning-rate", "inf"], ["learning_rate must be above 0 and finite"]),
         (["--backend", "slurm"], ["unknown backend 'slurm'"]),
         (["--device", "cuda:99"], ["cuda:99"]),
     ],
@@ -95,6 +97,55 @@ def test_an_encoder_that_says_the_same_of_every_sample_fails_alone(tiny, tmp_pat
     code, out, _ = tiny("--dataset", tmp_path / "p.parquet")
     assert code == 1 and "tiny-bert" in out and "nearly the same vector" in out
     assert "FAILED tiny-vit" not in out
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("  kind: vlmm", ["unknown kind 'vlmm'", "did you mean vlm"]),
+        ("  token: clss", ["unknown token 'clss'"]),
+        ('  source: ""', ["field 'source' is empty"]),
+        ("  colour: red", ["unknown field 'colour'"]),
+    ],
+)
+def test_a_card_with_a_mistake_is_named_before_any_work(command, here, tmp_path, line, words):
+    lines = (here / "one.yaml").read_text().splitlines()
+    field = line.split(":")[0]
+    kept = [text for text in lines if not text.startswith(field + ":")]
+    (tmp_path / "card.yaml").write_text("\n".join([*kept, line]) + "\n")
+    code, _, error = command("compare", "--encoders", tmp_path / "card.yaml")
+    assert code == 2 and all(word in error for word in words) and "card.yaml" in error
+
+
+def test_a_name_that_is_no_name_is_refused(command, here, tmp_path):
+    (tmp_path / "card.yaml").write_text((here / "one.yaml").read_text().replace("tiny-vit:", "../../escape:"))
+    code, _, error = command("compare", "--encoders", tmp_path / "card.yaml")
+    assert code == 2 and "a name may hold" in error
+
+
+def test_held_out_samples_need_samples_that_are_held_out(command, tmp_path):
+    suite = "mine:\n  dataset: scenes\n  encoders: [cards.yaml]\n  train_on: all\n  report_on: [heldout]\n"
+    (tmp_path / "suite.yaml").write_text(suite)
+    code, _, error = command("compare", "--suite", tmp_path / "suite.yaml")
+    assert code == 2 and "none is held out" in error
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--models", ""], ["--models", "small-gpt"], ["--samples", "-5"], ["--seed", "-1"]]
+)
+def test_pretrain_checks_its_arguments_before_it_starts(command, arguments):
+    code, _, error = command("pretrain", *arguments)
+    assert code == 2 and error.startswith("error: ")
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"])
+def test_a_run_or_experiment_that_does_not_exist_is_one_sentence(tiny, monkeypatch, variable):
+    import mlflow
+
+    monkeypatch.setattr(mlflow.tracking.fluent, "_active_experiment_id", None)
+    monkeypatch.setenv(variable, "424242")
+    code, _, error = tiny()
+    assert code == 1 and error.startswith("error: MLflow cannot start the run") and "424242" in error
 
 
 def test_a_store_that_cannot_be_written(command, monkeypatch):

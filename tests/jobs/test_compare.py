@@ -1,5 +1,6 @@
 """The main job: complete artifacts, honest reuse, isolated failures."""
 
+import io
 import json
 import subprocess
 import sys
@@ -7,17 +8,19 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import registry
 from benchmark.metrics import chance, crossfit, wmppc_layers
 
 ARTIFACTS = {
     "matrix.csv", "matrix.parquet", "cells.csv", "cells.parquet", "saes.csv", "saes.parquet", "matrix.png",
-    "matrix.html", "left_out.csv", "manifest.json",
+    "matrix.html", "left_out.csv", "manifest.json", "config.json",
 }  # fmt: skip
 LONG = [
     "suite", "dataset", "source", "target", "source_layer", "target_layer", "source_seed", "target_seed", "aggregate",
     "codes", "recorded_on", "n_samples", "naive", "chance", "calibrated", "p_value", "crossfit", "low", "high",
+    "mppc", "mppc_chance",
 ]  # fmt: skip
 
 
@@ -138,7 +141,7 @@ def test_a_failing_encoder_is_recorded_and_does_not_stop_the_others(tiny):
     assert code == 1
     assert "FAILED tiny-gone" in out and "gone" in out
     run = newest()
-    assert run.status == "FINISHED" and run.failed == "tiny-gone"
+    assert run.status == "FAILED" and run.failed == "tiny-gone"
     assert set(registry.table(run.run_id, "cells.parquet").source) == {
         "tiny-image",
         "tiny-text",
@@ -167,6 +170,48 @@ def test_damaged_features_are_computed_again(compared, tiny):
     )
 
 
+def test_an_sae_that_is_registered_no_more_is_trained_again(compared, tiny):
+    from mlflow import MlflowClient
+
+    run, _ = compared
+    MlflowClient().delete_registered_model(registry.model_name("scenes", "tiny-vit", 2))
+    code, out, _ = tiny()
+    assert code == 0 and "6 reused" in out
+    saes = registry.table(newest().run_id, "saes.parquet")
+    for uri in saes.model_uri:
+        assert registry.load_sae(uri).k == 4
+
+
+def test_one_encoder_that_cannot_take_part_does_not_stop_the_others(tiny):
+    code, out, _ = tiny("--layers", "2")  # tiny-text has two blocks, 0 and 1
+    assert code == 1 and "FAILED tiny-text" in out and "has no layer 2" in out
+    assert set(registry.table(newest().run_id, "cells.parquet").source) == {"tiny-image", "tiny-vit", "tiny-bert"}
+
+
+def test_another_grouping_of_the_same_samples_is_another_result(tiny, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(120):
+        file = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(file, "png")
+        words = " ".join(rng.choice(["a", "red", "green", "ball", "cube", "left", "two"], 4))
+        rows.append({"id": f"s{i}", "image": {"bytes": file.getvalue()}, "text": words, "photo": i // 6})
+    pd.DataFrame(rows).to_parquet(tmp_path / "p.parquet")
+    card = tmp_path / "card.yaml"
+    for group in ("", "  group: photo\n"):
+        card.write_text(f"pairs:\n  kind: parquet\n  source: p.parquet\n{group}")
+        code, out, _ = tiny("--dataset", card, encoders="one.yaml")
+        assert code == 0 and "0 reused" in out
+
+
+def test_the_train_command_reuses_what_compare_trained(compared, command):
+    small = ["--max-samples", "600", "--epochs", "1", "--k", "4"]
+    code, out, _ = command("train", "--encoders", "cards.yaml", *small)
+    assert code == 0 and out.count("reused") == 8
+    run = registry.runs(kind="train").iloc[0]
+    assert len(registry.table(run.run_id, "saes.parquet")) == 8 and run.metrics["n_samples"] == 600
+
+
 def test_all_layers_give_both_aggregates(tiny):
     code, _, _ = tiny("--layers", "all", "--seeds", "0", encoders="cards.yaml")
     assert code == 0
@@ -187,6 +232,7 @@ def test_the_run_of_mlflow_run_is_adopted(here, tiny, monkeypatch):
 
     client = MlflowClient()
     experiment = client.create_experiment("adopted")
+    monkeypatch.setattr("mlflow.tracking.fluent._active_experiment_id", None)  # as in a process of its own
     parent = client.create_run(experiment, run_name="from mlflow run")
     monkeypatch.setenv("MLFLOW_RUN_ID", parent.info.run_id)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)

@@ -19,7 +19,7 @@ def table(values, spread):
                 continue
             rows.append({"source": source, "target": target, "source_seed": s, "target_seed": t, "aggregate": "last",
                          "recorded_on": "all", "n_samples": 9, "naive": value, "chance": 0.1, "calibrated": value / 2,
-                         "crossfit": value + 0.01 * (s - t)})  # fmt: skip
+                         "crossfit": value + 0.01 * (s - t), "mppc": value, "mppc_chance": 0.1})  # fmt: skip
             draws["all", "last", (source, s), (target, t)] = value + spread * rng.standard_normal(RESAMPLES)
     return pd.DataFrame(rows), draws
 
