@@ -5,15 +5,13 @@ and are immutable, so that what is derived from them can be cached.
 """
 
 import hashlib
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FORMAT = "1"
+from benchmark import tensor_file
 
 
 class SparseFeatures:
@@ -139,12 +137,15 @@ class SparseFeatures:
             half = self.values.astype(np.float16)
         exact = bool((half.astype(np.float32) == self.values).all())
         tensors = {"indices": self.indices, "values": half if exact else self.values}
-        _save(path, tensors, "sparse", self.samples, self.groups, n_latents=str(self.n_latents))
+        meta = {"samples": self.samples, "n_latents": str(self.n_latents)}
+        tensor_file.write(path, "sparse features", _with_groups(tensors, self.groups), meta)
 
     @classmethod
     def load(cls, path: str | Path) -> "SparseFeatures":
         """Read a file that `save` wrote; raises ValueError for a damaged or foreign one."""
-        return _load(path, "sparse", lambda t, meta, **kw: cls(t["indices"], t["values"], int(meta["n_latents"]), **kw))
+        tensors, meta = tensor_file.read(path, "sparse features")
+        n_latents, samples = int(meta["n_latents"]), meta["samples"]
+        return cls(tensors["indices"], tensors["values"], n_latents, samples, tensors.get("groups"))
 
     def __len__(self) -> int:
         return self.n_samples
@@ -199,12 +200,14 @@ class DenseFeatures:
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, atomically."""
-        _save(path, {"array": self.array}, "dense", self.samples, self.groups)
+        tensors = _with_groups({"array": self.array}, self.groups)
+        tensor_file.write(path, "dense features", tensors, {"samples": self.samples})
 
     @classmethod
     def load(cls, path: str | Path) -> "DenseFeatures":
         """Read a file that `save` wrote; raises ValueError for a damaged or foreign one."""
-        return _load(path, "dense", lambda t, meta, **kw: cls(t["array"], **kw))
+        tensors, meta = tensor_file.read(path, "dense features")
+        return cls(tensors["array"], meta["samples"], tensors.get("groups"))
 
     def __len__(self) -> int:
         return self.n_samples
@@ -214,7 +217,6 @@ class DenseFeatures:
 
 
 Features = SparseFeatures | DenseFeatures
-Kind = TypeVar("Kind", SparseFeatures, DenseFeatures)
 
 
 def _activations(values: NDArray[Any]) -> NDArray[np.float32]:
@@ -262,49 +264,5 @@ def _fingerprint_of_rows(samples: str, positions: NDArray[np.int64]) -> str:
     return digest.hexdigest()
 
 
-def _save(
-    path: str | Path,
-    tensors: dict[str, NDArray[Any]],
-    kind: str,
-    samples: str,
-    groups: NDArray[np.int64] | None,
-    **meta: str,
-) -> None:
-    from safetensors.numpy import save_file
-
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if groups is not None:
-        tensors = {**tensors, "groups": groups}
-    meta = {"format": FORMAT, "kind": kind, "samples": samples, **meta}
-    meta["digest"] = _digest(tensors, meta)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        save_file(tensors, partial, meta)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _digest(tensors: dict[str, NDArray[Any]], meta: dict[str, str]) -> str:
-    digest = hashlib.blake2b(repr(sorted(meta.items())).encode(), digest_size=16)
-    for name, array in sorted(tensors.items()):
-        digest.update(repr((name, str(array.dtype), array.shape)).encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def _load(path: str | Path, kind: str, build: Callable[..., Kind]) -> Kind:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "np") as file:
-            meta = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, UnicodeDecodeError, TypeError) as error:
-        raise ValueError(f"{path} is damaged or no safetensors file: {error}.") from None
-    if meta.get("kind") != kind or meta.get("format") != FORMAT:
-        raise ValueError(f"{path} holds no {kind} features of format {FORMAT}.")
-    if meta.pop("digest", "") != _digest(tensors, meta):
-        raise ValueError(f"{path} is damaged: its content does not match its digest. Record the features again.")
-    return build(tensors, meta, samples=meta["samples"], groups=tensors.get("groups"))
+def _with_groups(tensors: dict[str, NDArray[Any]], groups: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
+    return tensors if groups is None else {**tensors, "groups": groups}

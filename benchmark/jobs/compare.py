@@ -15,16 +15,8 @@ from benchmark.jobs import keys, tracking
 from benchmark.jobs.configs import CompareConfig
 from benchmark.jobs.matrix import cells, compare_pairs, wide
 from benchmark.jobs.plan import Plan, make_plan
-from benchmark.jobs.train import (
-    CACHE,
-    Trained,
-    log_folder,
-    plan_params,
-    raise_failures,
-    sae_table,
-    suite_tags,
-    train_all,
-)
+from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
+from benchmark.jobs.train import train_all
 from benchmark.metrics.caveats import caveats, decimals
 from benchmark.metrics.describe import MEASURES
 

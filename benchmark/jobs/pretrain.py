@@ -6,7 +6,7 @@ from typing import Any
 from benchmark.errors import InputError, unknown
 from benchmark.jobs import tracking
 from benchmark.jobs.configs import PretrainConfig
-from benchmark.jobs.train import CACHE, raise_failures
+from benchmark.jobs.results import CACHE, raise_failures
 from benchmark.pretraining.build import MODELS, Report, build, read_report
 from benchmark.pretraining.cards import write_cards
 

@@ -1,8 +1,7 @@
 """Train jobs: the SAEs of every encoder of a suite, one run per (encoder, dataset, seed)."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,11 @@ from tqdm import tqdm
 from benchmark import report
 from benchmark.catalog import EncoderCard
 from benchmark.datasets import PairedDataset, load_dataset
-from benchmark.errors import InputError, WorkError
+from benchmark.errors import InputError
 from benchmark.jobs import keys, tracking
 from benchmark.jobs.configs import TrainJobConfig
 from benchmark.jobs.plan import Plan, make_plan, pick_layers
-
-CACHE = Path(".cache")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The finished train run of one encoder and seed."""
-
-    encoder: EncoderCard
-    seed: int
-    run_id: str
-    folder: Path
-    """Local copy of its artifacts."""
-    reused: bool
-
-    @property
-    def layers(self) -> list[int]:
-        """Layers with recorded features, shallow to deep."""
-        return sorted(int(path.stem[1:]) for path in (self.folder / "features").glob("L*.safetensors"))
+from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
 
 
 def train_suite(config: TrainJobConfig) -> int:
@@ -77,56 +58,6 @@ def train_all(plan: Plan, dataset: PairedDataset) -> tuple[list[Trained], dict[s
     if not trained and all(isinstance(error, InputError) for error in failed.values()):
         raise next(iter(failed.values()))  # the request was wrong, not the work
     return trained, {name: str(error) or type(error).__name__ for name, error in failed.items()}
-
-
-def raise_failures(failed: Mapping[str, str]) -> None:
-    """Print what failed and raise WorkError if anything did: the active run ends FAILED, with all that was logged."""
-    if not failed:
-        return
-    import mlflow
-
-    mlflow.set_tag("failed", ",".join(failed))
-    for name, error in failed.items():
-        print(f"FAILED {name}: {error}")
-    raise WorkError(f"failed: {', '.join(failed)} (see above); the others are complete.")
-
-
-def sae_table(trained: Sequence[Trained]) -> pd.DataFrame:
-    """Return one row per SAE: what it is, its quality, its run and its registered model."""
-    parts = []
-    for item in trained:
-        card = item.encoder  # a reused run may have been recorded under another description
-        part = pd.read_parquet(item.folder / "saes.parquet")
-        parts.append(part.assign(encoder=card.name, modality=card.modality, kind=card.kind, family=card.family))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-
-
-def log_folder(folder: Path) -> None:
-    """Log a folder's files, with a manifest of their hashes, on the active run."""
-    import mlflow
-
-    import registry
-
-    registry.write_manifest(folder)
-    mlflow.log_artifacts(str(folder))
-
-
-def suite_tags(plan: Plan, dataset: PairedDataset) -> dict[str, str]:
-    """Return the tags that runs of a suite share."""
-    return {"suite": plan.suite.name, "dataset": dataset.name}
-
-
-def plan_params(plan: Plan) -> dict[str, Any]:
-    """Return a plan's settings as parameters of a run."""
-    shown = ("dataset", "layers", "max_samples", "permutations", "folds")
-    return {
-        **{name: getattr(plan.suite, name) for name in shown},
-        **plan.recipe(),
-        "encoders": ",".join(card.name for card in plan.encoders),
-        "seeds": ",".join(map(str, plan.suite.seeds)),
-        "report_on": ",".join(plan.suite.report_on),
-        "device": plan.device,
-    }
 
 
 def _train_encoder(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> list[Trained]:

@@ -1,0 +1,82 @@
+"""What jobs share: finished train runs, their tables, and how a job that failed in part ends."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmark.catalog import EncoderCard
+from benchmark.datasets import PairedDataset
+from benchmark.errors import WorkError
+from benchmark.jobs.plan import Plan
+
+CACHE = Path(".cache")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The finished train run of one encoder and seed."""
+
+    encoder: EncoderCard
+    seed: int
+    run_id: str
+    folder: Path
+    """Local copy of its artifacts."""
+    reused: bool
+
+    @property
+    def layers(self) -> list[int]:
+        """Layers with recorded features, shallow to deep."""
+        return sorted(int(path.stem[1:]) for path in (self.folder / "features").glob("L*.safetensors"))
+
+
+def raise_failures(failed: Mapping[str, str]) -> None:
+    """Print what failed and raise WorkError if anything did: the active run ends FAILED, with all that was logged."""
+    if not failed:
+        return
+    import mlflow
+
+    mlflow.set_tag("failed", ",".join(failed))
+    for name, error in failed.items():
+        print(f"FAILED {name}: {error}")
+    raise WorkError(f"failed: {', '.join(failed)} (see above); the others are complete.")
+
+
+def sae_table(trained: Sequence[Trained]) -> pd.DataFrame:
+    """Return one row per SAE: what it is, its quality, its run and its registered model."""
+    parts = []
+    for item in trained:
+        card = item.encoder  # a reused run may have been recorded under another description
+        part = pd.read_parquet(item.folder / "saes.parquet")
+        parts.append(part.assign(encoder=card.name, modality=card.modality, kind=card.kind, family=card.family))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def log_folder(folder: Path) -> None:
+    """Log a folder's files, with a manifest of their hashes, on the active run."""
+    import mlflow
+
+    import registry
+
+    registry.write_manifest(folder)
+    mlflow.log_artifacts(str(folder))
+
+
+def suite_tags(plan: Plan, dataset: PairedDataset) -> dict[str, str]:
+    """Return the tags that runs of a suite share."""
+    return {"suite": plan.suite.name, "dataset": dataset.name}
+
+
+def plan_params(plan: Plan) -> dict[str, Any]:
+    """Return a plan's settings as parameters of a run."""
+    shown = ("dataset", "layers", "max_samples", "permutations", "folds")
+    return {
+        **{name: getattr(plan.suite, name) for name in shown},
+        **plan.recipe(),
+        "encoders": ",".join(card.name for card in plan.encoders),
+        "seeds": ",".join(map(str, plan.suite.seeds)),
+        "report_on": ",".join(plan.suite.report_on),
+        "device": plan.device,
+    }
