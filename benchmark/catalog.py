@@ -174,7 +174,7 @@ def _build(kind: type[Card], name: str, entry: dict[str, Any], path: Path) -> Ca
     where = f"{path}, {FOLDERS[kind][1]} '{name}'"
     if not NAME.fullmatch(name):
         raise InputError(
-            f"{where}: a name may hold letters, digits, '.', '_' and '-' only, and starts with one of the first two."
+            f"{where}: a name may hold letters, digits, '.', '_' and '-' only, and must start with a letter or digit."
         )
     known = {f.name: f for f in fields(kind) if f.name not in ("name", "base")}
     for key in entry:

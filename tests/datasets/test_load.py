@@ -53,7 +53,7 @@ def test_max_samples_takes_whole_groups_and_no_more_than_there_are(make):
 
 def test_a_source_is_found_relative_to_its_card(make):
     make.parquet([png(0)], ["a"])
-    (make.folder / "card.yaml").write_text("odd name/1:\n  kind: parquet\n  source: pairs.parquet\n")
+    (make.folder / "card.yaml").write_text("odd.name.1:\n  kind: parquet\n  source: pairs.parquet\n")
     assert make.load(make.folder / "card.yaml").name == "odd-name-1"
 
 
