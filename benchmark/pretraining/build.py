@@ -62,7 +62,7 @@ MODELS = {
         family="clip",
         towers=(Tower("small-clip-image", "image", "vlm", "cls"), Tower("small-clip-text", "text", "vlm", "eot")),
         samples=56000,
-        epochs=3,
+        epochs=12,
         summary="CLIP: symmetric contrastive loss between images, mirrored at random, and their captions, with a "
         "learned temperature.",
     ),
