@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" MLFLOW_DISABLE_TELEMETRY=true
 .PHONY: compare install test lint ui app clean
 
 compare: install
-	$(RUN) mlflow run . -e compare --env-manager local $(ARGS)
+	$(RUN) mlflow run . -e compare --env-manager local --run-name compare $(ARGS)
 
 install: $(STAMP)
 
