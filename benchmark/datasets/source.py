@@ -95,17 +95,9 @@ def optional_column(path: Path, columns: Sequence[str], role: str, wanted: str, 
 def missing_column(path: Path, columns: Sequence[str], role: str, wanted: str) -> InputError:
     """Return the error for a table without a column for `role`."""
     named = f" '{wanted}'" if wanted else ""
-    table = path.suffix not in (".jsonl", ".csv")
-    lines = [
-        "my-data:",
-        f"  kind: {'parquet' if table else 'imagefolder'}",
-        f"  source: {path if table else path.parent}",
-    ]
-    lines += ["  image: COLUMN", "  caption: COLUMN"] if table else ["  caption: COLUMN"]
-    card = "\n    ".join(lines)
     return InputError(
-        f"{path} has no {role} column{named} (its columns: {', '.join(columns) or 'none'}); "
-        f"name the columns in a dataset card, a YAML file such as\n    {card}\nand give that file's path instead."
+        f"{path} has no {role} column{named} (its columns: {', '.join(columns) or 'none'}); name the right one in a "
+        f"dataset card (field `{role}`, see docs/cards.md) and give that file's path instead."
     )
 
 

@@ -113,12 +113,12 @@ class ParquetSource(Source):
         import pyarrow.parquet as pq
 
         card, columns = self.card, self.schema.names
+        if not pq.read_metadata(self.path).num_rows:
+            return Rows([], [], [], [])  # without rows a column need not have a type
         self._image_column  # noqa: B018 - complain of a missing image column before a missing caption column
         caption = find_column(self.path, columns, "caption", card.caption, CAPTIONS)
         group = optional_column(self.path, columns, "group", card.group, GROUPS)
         own_id = optional_column(self.path, columns, "id", card.id, ("id",))
-        if not pq.read_metadata(self.path).num_rows:
-            return Rows([], [], [], [])
         count = len(self._table)
         ids: list[str] | None = None
         if own_id is not None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,6 +44,7 @@ def extract(encoder: Encoder, dataset: PairedDataset, layers: list[int], folder:
     found = read_activations(folder, layers, len(dataset))
     if found is not None:
         return found
+    _remove_abandoned(folder.parent)
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -75,6 +77,14 @@ def extract(encoder: Encoder, dataset: PairedDataset, layers: list[int], folder:
     if again is None:
         raise WorkError(f"the activations in {folder} cannot be read back; is the disk full?")
     return again
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove what killed processes left unfinished and nobody has written to for a day."""
+    for partial in parent.glob("*.partial"):
+        written = max((path.stat().st_mtime for path in [partial, *partial.glob("*")]), default=0.0)
+        if time.time() - written > 86400:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _prepared(encoder: Encoder, dataset: PairedDataset) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:

@@ -64,7 +64,15 @@ def job_run(
         mlflow.set_tags({"kind": kind, "owner": _owner(), "heartbeat": str(int(time.time())), **tags})
         mlflow.log_params({f"cfg.{key}": _short(value) for key, value in {**params, **_versions()}.items()})
         # An artifact store that cannot be written is found now, not after the work.
-        mlflow.log_dict({key: _short(value) for key, value in params.items()}, "config.json")
+        try:
+            mlflow.log_dict({key: _short(value) for key, value in params.items()}, "config.json")
+        except OSError as error:
+            refused = WorkError(
+                f"the artifacts of run {run_id} cannot be written ({error}); check the folder or MLFLOW_TRACKING_URI."
+            )
+            refused.add_note(RECORDED)  # recording it would need the same folder
+            client.set_tag(run_id, "error", str(refused))
+            raise refused from None
         threading.Thread(target=_beat, args=(client, run_id, stop), daemon=True).start()
         yield run
         status = "FINISHED"

@@ -63,7 +63,7 @@ def pairs(folder, n=40, broken=()):
 def test_a_missing_column_is_named_with_those_that_exist(tiny, tmp_path):
     pairs(tmp_path).rename(columns={"text": "words"}).to_parquet(tmp_path / "p.parquet")
     code, _, error = tiny("--dataset", tmp_path / "p.parquet")
-    assert code == 2 and "words" in error and "caption" in error
+    assert code == 2 and "words" in error and "caption" in error and error.count("\n") <= 1
 
 
 def test_captions_that_are_all_missing(tiny, tmp_path):
@@ -75,7 +75,7 @@ def test_captions_that_are_all_missing(tiny, tmp_path):
 def test_an_empty_dataset(tiny, tmp_path):
     pairs(tmp_path).iloc[:0].to_parquet(tmp_path / "p.parquet")
     code, _, error = tiny("--dataset", tmp_path / "p.parquet")
-    assert code == 2 and "p.parquet" in error
+    assert code == 2 and "p.parquet holds no samples" in error
 
 
 def test_an_unreadable_image_is_left_out_for_all_and_reported_by_id(tiny, tmp_path):
@@ -152,6 +152,17 @@ def test_a_store_that_cannot_be_written(command, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/nowhere/mlflow.db")
     code, _, error = command("compare", "--encoders", "cards.yaml")
     assert code == 1 and "/proc/nowhere/mlflow.db" in error and "MLFLOW_TRACKING_URI" in error
+
+
+def test_an_artifact_folder_that_cannot_be_written_is_found_before_the_work(command, tmp_path, monkeypatch):
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setattr(mlflow.tracking.fluent, "_active_experiment_id", None)
+    (tmp_path / "mlruns").write_text("a file where a folder should be")
+    code, out, error = command("compare", "--encoders", "small-vit", "--max-samples", "600")
+    assert code == 1 and "cannot be written" in error and "MLFLOW_TRACKING_URI" in error and error.count("\n") <= 1
 
 
 def test_an_unreachable_server_fails_soon(command, monkeypatch):

@@ -107,8 +107,8 @@ def test_there_is_one_train_run_per_encoder_and_seed(compared):
     assert sorted(zip(trained.encoder, trained.seed, strict=True)) == sorted(
         zip(saes.encoder, saes.seed.astype(str), strict=True)
     )
-    for metrics in trained.metrics:
-        assert 0 < metrics["fvu"] < 1.5
+    for metrics, fvu in zip(trained.metrics, saes.fvu, strict=True):
+        assert metrics["fvu"] == pytest.approx(fvu) and fvu > 0
         assert any(name.startswith("loss/L") for name in metrics)
 
 

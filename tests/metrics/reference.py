@@ -1,4 +1,4 @@
-"""The definitions of DESIGN, section 4, in plain float64 NumPy: slow, obvious, and independent of the code."""
+"""The definitions of docs/numbers.md in plain float64 NumPy: slow, obvious, and independent of the code."""
 
 import numpy as np
 
