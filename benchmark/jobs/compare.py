@@ -22,6 +22,8 @@ from benchmark.metrics.describe import MEASURES
 
 LABELS = {measure: title for measure, (title, _) in MEASURES.items()}
 KINDS = ("vision", "vlm", "text")
+FEW_SEEDS = 5
+"""Below this many seeds, resampling them cannot show how much they matter."""
 
 
 def compare(config: CompareConfig) -> int:
@@ -148,6 +150,8 @@ def _print(
         print(wide(shown, measure, order).to_string(float_format=form, na_rep="–"), "\n")
     widest = (shown.high - shown.low).max() / 2
     print(f"95 % intervals (seeds and groups of samples resampled) are at most ±{widest:.3f} wide; see cells.csv.")
+    if len(plan.suite.seeds) < FEW_SEEDS:
+        print(f"With {len(plan.suite.seeds)} seeds they show the samples' share of the uncertainty, hardly the seeds'.")
     for caveat in caveats(shown.n_samples, shown.chance):
         print(f"CAUTION: {caveat}")
     print(f"\nRun {run}: matrix.csv, matrix.parquet, matrix.png, matrix.html, cells.csv, saes.csv")

@@ -58,6 +58,7 @@ def test_a_compare_run_holds_every_artifact_and_metric(compared, here):
     assert run.metrics["n_samples"] == shown.n_samples.iloc[0] < 600
     assert (run.status, run.kind, run.suite, run.dataset) == ("FINISHED", "compare", "quickstart", "scenes")
     assert "cross-fitted" in out and "chance level" in out and "make ui" in out and "make app" in out
+    assert "With 2 seeds they show the samples' share" in out
     assert "CAUTION: Only" in out  # at a few hundred samples the numbers are not to be believed
 
 
