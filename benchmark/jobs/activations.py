@@ -1,5 +1,6 @@
 """One pass over the data per encoder: every sample's global vector at each wanted layer, in memory-mapped files."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -82,9 +83,10 @@ def extract(encoder: Encoder, dataset: PairedDataset, layers: list[int], folder:
 def _remove_abandoned(parent: Path) -> None:
     """Remove what killed processes left unfinished and nobody has written to for a day."""
     for partial in parent.glob("*.partial"):
-        written = max((path.stat().st_mtime for path in [partial, *partial.glob("*")]), default=0.0)
-        if time.time() - written > 86400:
-            shutil.rmtree(partial, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process finished it meanwhile
+            written = max(path.stat().st_mtime for path in [partial, *partial.glob("*")])
+            if time.time() - written > 86400:
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 def _prepared(encoder: Encoder, dataset: PairedDataset) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:

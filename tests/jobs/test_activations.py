@@ -56,6 +56,18 @@ def test_what_a_killed_process_left_is_removed_after_a_day(encoder, dataset, tmp
     assert not old.exists() and fresh.exists()
 
 
+def test_a_folder_that_another_process_finishes_meanwhile_does_no_harm(encoder, dataset, tmp_path, monkeypatch):
+    real = type(tmp_path).glob
+
+    def stale(self, pattern):
+        yield from real(self, pattern)
+        if pattern == "*.partial":
+            yield self / "renamed.1.partial"
+
+    monkeypatch.setattr(type(tmp_path), "glob", stale)
+    assert len(extract(encoder, dataset, encoder.layers[-1:], tmp_path / "a")) == 1
+
+
 def test_a_vector_that_is_not_finite_is_named(encoder, dataset, tmp_path, monkeypatch):
     real = encoder.forward
 
