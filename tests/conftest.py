@@ -1,10 +1,25 @@
 """Every test runs offline, with few threads, and against a store of its own."""
 
+import importlib.util
 import os
+from pathlib import Path
 
 os.environ.update(HF_HUB_OFFLINE="1", MLFLOW_DISABLE_TELEMETRY="true", TOKENIZERS_PARALLELISM="false")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
-from benchmark.encoders.torchvision_ops import declare_missing_ops  # noqa: E402 - after the environment is set
+import pytest  # noqa: E402 - after the environment is set
+
+from benchmark.encoders.torchvision_ops import declare_missing_ops  # noqa: E402
 
 declare_missing_ops()
+
+
+@pytest.fixture(scope="session")
+def builders():
+    """The functions of encoders/checkpoints.py, which write small random checkpoints."""
+    path = Path(__file__).with_name("encoders") / "checkpoints.py"
+    spec = importlib.util.spec_from_file_location("encoder_checkpoints", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -3,13 +3,13 @@
 import logging
 from pathlib import Path
 
-from benchmark.catalog import DatasetCard, cards, find_card, local_path
+from benchmark.catalog import CHOICES, DatasetCard, cards, find_card, local_path
 from benchmark.datasets.paired import PairedDataset, slug
 from benchmark.errors import InputError, unknown
 
 LOG = logging.getLogger("benchmark")
 PROCEDURAL = ("scenes", "blooms")
-KINDS = (*PROCEDURAL, "parquet", "imagefolder")
+KINDS = CHOICES[DatasetCard]["kind"]
 
 
 def load_dataset(

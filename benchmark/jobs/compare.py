@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark import report
+from benchmark.catalog import CHOICES, EncoderCard
 from benchmark.datasets import PairedDataset, load_dataset
 from benchmark.errors import InputError
 from benchmark.features import SparseFeatures
@@ -21,7 +22,7 @@ from benchmark.metrics.caveats import caveats, decimals
 from benchmark.metrics.describe import MEASURES
 
 LABELS = {measure: title for measure, (title, _) in MEASURES.items()}
-KINDS = ("vision", "vlm", "text")
+KINDS = CHOICES[EncoderCard]["kind"]
 FEW_SEEDS = 5
 """Below this many seeds, resampling them cannot show how much they matter."""
 
@@ -68,21 +69,22 @@ def _tables(
     import mlflow
 
     import registry
+    from registry.queries import feature_path
 
     suite = plan.suite
     key = keys.content_key({
         "version": keys.COMPARISON, "dataset": dataset.name, "runs": [item.run_id for item in trained],
-        "report_on": suite.report_on,
-        "permutations": suite.permutations, "folds": suite.folds, "suite": suite.name,
+        "report_on": suite.report_on, "permutations": suite.permutations, "folds": suite.folds,
+        "suite": suite.name,
     })  # fmt: skip
+    mlflow.set_tag("key", key)
     for run_id in registry.find_finished("compare", key):
         folder = registry.verified(run_id)
         if folder is not None:
-            mlflow.set_tag("key", key)
             return pd.read_parquet(folder / "matrix.parquet"), pd.read_parquet(folder / "cells.parquet")
     recorded = {
         (item.encoder.name, item.seed): {
-            layer: SparseFeatures.load(item.folder / "features" / f"L{layer:02d}.safetensors") for layer in item.layers
+            layer: SparseFeatures.load(item.folder / feature_path(layer)) for layer in item.layers
         }
         for item in trained
     }
@@ -91,7 +93,6 @@ def _tables(
     for part in (table, found):
         part.insert(0, "suite", suite.name)
         part.insert(1, "dataset", dataset.name)
-    mlflow.set_tag("key", key)
     return table, found
 
 

@@ -34,10 +34,7 @@ class Plan:
     def n_latents(self, width: int) -> int:
         """Return the size of the dictionary for a layer of this width; raises InputError if k does not fit."""
         size = self.suite.n_latents or self.suite.expansion * width
-        if self.suite.k > size:
-            raise InputError(
-                f"k = {self.suite.k} is larger than the dictionary of {size} latents; lower k or raise n_latents."
-            )
+        _check_k(self.suite.k, size)
         return size
 
     def recipe(self) -> dict[str, object]:
@@ -52,7 +49,7 @@ def make_plan(config: RunConfig) -> Plan:
     overrides = {
         name: value
         for name in SuiteCard.__dataclass_fields__
-        if name not in ("name", "suite") and (value := getattr(config, name, None)) not in (None, "", ())
+        if (value := getattr(config, name, None)) not in (None, "", ())
     }
     suite = replace(suite, **overrides)
     for name, least in (
@@ -63,10 +60,8 @@ def make_plan(config: RunConfig) -> Plan:
             raise InputError(f"{name} must be at least {least}, got {getattr(suite, name)}.")
     if not 0 < suite.learning_rate < float("inf"):
         raise InputError(f"learning_rate must be above 0 and finite, got {suite.learning_rate}.")
-    if suite.n_latents and suite.k > suite.n_latents:
-        raise InputError(
-            f"k = {suite.k} is larger than the dictionary of {suite.n_latents} latents; lower k or raise n_latents."
-        )
+    if suite.n_latents:
+        _check_k(suite.k, suite.n_latents)
     for name, values in (("encoders", suite.encoders), ("seeds", suite.seeds)):
         if not values:
             raise InputError(f"the suite '{suite.name}' names no {name}; give at least one.")
@@ -96,6 +91,11 @@ def _encoder_cards(name: str) -> list[EncoderCard]:
     if name.endswith((".yaml", ".yml")):
         return list(read_cards(EncoderCard, Path(name)).values())
     return [find_card(EncoderCard, name)]
+
+
+def _check_k(k: int, size: int) -> None:
+    if k > size:
+        raise InputError(f"k = {k} is larger than the dictionary of {size} latents; lower k or raise n_latents.")
 
 
 def _layers(text: str) -> str | tuple[int, ...]:

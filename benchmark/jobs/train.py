@@ -146,7 +146,7 @@ def _log_seed(
     from benchmark.sae import quality
     from registry.queries import feature_path
 
-    heldout = dataset.heldout if plan.suite.train_on == "train" else np.ones(len(dataset), bool)
+    chosen = np.flatnonzero(dataset.heldout) if plan.suite.train_on == "train" else np.arange(len(dataset))
     tags = {**suite_tags(plan, dataset), "encoder": card.name, "seed": str(seed), "key": key}
     params = {
         **plan.recipe(),
@@ -168,7 +168,6 @@ def _log_seed(
                     "the samples, so nothing can be compared; the encoder gives nearly the same vector for all of them."
                 )
             features.save(folder / feature_path(layer))
-            chosen = np.flatnonzero(heldout)
             measured = quality(sae, np.asarray(array[chosen]), features.take(chosen))._asdict()
             uri = registry.log_sae(
                 sae, dataset=dataset.name, encoder=card.name, layer=layer, seed=seed,

@@ -1,9 +1,5 @@
 """Fixtures of the encoder tests: small checkpoints, made once a session, and samples."""
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
 import torch
@@ -14,20 +10,6 @@ from benchmark.encoders.torchvision_ops import declare_missing_ops
 
 torch.set_num_threads(1)
 declare_missing_ops()
-
-
-def _builders() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("encoder_checkpoints", Path(__file__).with_name("checkpoints.py"))
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="session")
-def builders():
-    """The functions of checkpoints.py."""
-    return _builders()
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,5 @@
 """A workspace with a store of its own and small random encoders, shared by the tests of jobs."""
 
-import importlib.util
-import os
-from pathlib import Path
-
 import pytest
 
 import registry
@@ -19,12 +15,8 @@ TINY = ["--max-samples", "600", "--epochs", "1", "--permutations", "3", "--folds
 
 
 @pytest.fixture(scope="session")
-def workspace(tmp_path_factory):
+def workspace(builders, tmp_path_factory):
     """A folder with cards.yaml (four encoders), one.yaml and broken.yaml, and a store that only jobs' tests use."""
-    path = Path(__file__).parents[1] / "encoders" / "checkpoints.py"
-    spec = importlib.util.spec_from_file_location("job_checkpoints", path)
-    builders = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(builders)
     folder = tmp_path_factory.mktemp("workspace")
     builders.open_clip(folder / "clip")
     builders.timm(folder / "vit")
@@ -75,7 +67,3 @@ def command(here, monkeypatch, capfd):
 def tiny(command):
     """Run the smallest compare, with further arguments."""
     return lambda *more, encoders="cards.yaml": command("compare", "--encoders", encoders, *TINY, *more)
-
-
-def pytest_configure():
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
