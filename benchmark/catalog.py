@@ -20,9 +20,13 @@ class EncoderCard:
 
     name: str
     library: str
-    """open_clip | timm | transformers."""
+    """open_clip | timm | transformers | mambavision | diffusers | python | activations."""
     source: str
-    """Hub name, or a folder with a checkpoint (relative to the card's file)."""
+    """Hub name, or a folder with a checkpoint (relative to the card's file).
+
+    python: `python:module:function`, a function that takes the card and returns a `Tower`. activations: a folder or
+    file of vectors made elsewhere.
+    """
     modality: str
     """image | text: what the tower reads."""
     kind: str
@@ -39,8 +43,20 @@ class EncoderCard:
     """Size label within the family (b, l, ...)."""
     padding: int = 0
     """Pad captions to exactly this many tokens (0: to the longest caption of the batch)."""
+    layers: str = "all"
+    """all | last | block indices separated by commas: the layers that the encoder offers."""
+    timestep: int = 0
+    """Timestep of a diffusion model: how much noise its input holds."""
+    trust_remote_code: bool = False
+    """The checkpoint's repository brings code that must run; works only when the user confirms it for the run too."""
     licence: str = ""
     """Licence of the weights."""
+    shape: str = ""
+    """Layers and widths to expect, `12x768` or `128,256,512,1024`; for plans made before the weights are here only."""
+    gflop: float = 0.0
+    """Billions of multiply-adds of one forward pass of one sample; for plans only."""
+    download_mb: int = 0
+    """Size of the download in MB (10^6 bytes); for plans and listings only."""
     training: dict[str, Any] = field(default_factory=dict)
     """How it was trained and how good it is; shown, never used."""
     base: str = ""
@@ -53,13 +69,34 @@ class DatasetCard:
 
     name: str
     kind: str
-    """scenes | blooms (procedural) | parquet | imagefolder."""
+    """scenes | blooms (procedural) | parquet | imagefolder | hub | coco | webdataset."""
     source: str = ""
-    """Path of the Parquet file or image folder (relative to the card's file)."""
+    """Path (relative to the card's file) of the Parquet file or folder of them, of the image folder, of the folder with
+    COCO's images, or of the tar shards; hub: repository of the dataset, or a local copy of it."""
     size: int = 0
-    """Number of procedural samples."""
+    """Number of procedural samples; otherwise the number to expect, for plans made before the data is here."""
     seed: int = 0
-    """Seed of the procedural samples."""
+    """Seed of the procedural samples, of `captions: seed` and of `augment`."""
+    revision: str = ""
+    """Commit of the hub repository."""
+    config: str = ""
+    """Configuration (subset) of the hub dataset."""
+    split: str = "train"
+    """Split of the hub dataset."""
+    streaming: bool = False
+    """Fetch only the first `max_samples` samples of the hub dataset or of the shards, instead of all files."""
+    max_samples: int = 0
+    """Use at most this many samples (0: all)."""
+    shuffle_seed: int = -1
+    """Shuffle before `max_samples` are taken (-1: do not)."""
+    annotations: str = ""
+    """COCO: the captions' file (default: the one annotations/captions_*.json that there is)."""
+    captions: str = "first"
+    """first | all | seed: of an image's captions the first, each one as a sample of its own, or one drawn by `seed`."""
+    augment: tuple[str, ...] = ()
+    """flip, crop, colour: changes made to every image, each drawn from `seed` and the sample's id."""
+    download_mb: int = 0
+    """Size of the download in MB (10^6 bytes); for plans and listings only."""
     image: str = ""
     """Image column (default: the first column that holds images)."""
     caption: str = ""
@@ -92,6 +129,9 @@ class SuiteCard:
     """Dictionary size; 0: expansion times the layer's width."""
     train_on: str = "train"
     """train | all: the samples that train the SAEs."""
+    tokens: int = 0
+    """Tokens of each sample that train the SAEs beside its global vector: at most this many of its real ones, drawn at
+    random (0: none)."""
     report_on: tuple[str, ...] = ("heldout",)
     """heldout | train | all: the sample sets that are compared; the first one gives the headline."""
     learning_rate: float = 5e-5
@@ -114,12 +154,15 @@ FOLDERS: dict[type, tuple[str, str]] = {
 }
 CHOICES: dict[type, dict[str, tuple[str, ...]]] = {
     EncoderCard: {
-        "library": ("open_clip", "timm", "transformers"),
+        "library": ("open_clip", "timm", "transformers", "mambavision", "diffusers", "python", "activations"),
         "modality": ("image", "text"),
         "kind": ("vision", "vlm", "text"),
         "token": ("cls", "eot", "last", "mean"),
     },
-    DatasetCard: {"kind": ("scenes", "blooms", "parquet", "imagefolder")},
+    DatasetCard: {
+        "kind": ("scenes", "blooms", "parquet", "imagefolder", "hub", "coco", "webdataset"),
+        "captions": ("first", "all", "seed"),
+    },
     SuiteCard: {"train_on": ("train", "all")},
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -48,16 +48,22 @@ def _command(name: str, config: type, module: str, function: str) -> click.Comma
         sys.exit(job(parameters.parse(config, texts)))
 
     sentences = parameters.docs(config)
-    options = [
-        click.Option(
-            sorted({f"--{field}", f"--{field.replace('_', '-')}"}) + [field],
-            default=default,
-            show_default=True if default else "as the suite says",
-            help=sentences[field],
-            metavar="VALUE",
+    options = []
+    for field, default in parameters.defaults(config).items():
+        switch = parameters.is_switch(config, field)
+        # A switch needs no value on the command line but takes one: MLproject gives every parameter one.
+        value: dict[str, Any] = {"flag_value": "true"} if switch else {}
+        options.append(
+            click.Option(
+                sorted({f"--{field}", f"--{field.replace('_', '-')}"}) + [field],
+                default=default,
+                show_default=True if default else "as the suite says",
+                help=sentences[field],
+                metavar="[true|false]" if switch else "VALUE",
+                is_flag=False,
+                **value,
+            )
         )
-        for field, default in parameters.defaults(config).items()
-    ]
     return click.Command(name, callback=run, params=list(options), help=config.__doc__)
 
 

@@ -28,9 +28,11 @@ def defaults(config: type) -> dict[str, str]:
 
 
 def to_text(value: Any) -> str:
-    """Return a parameter's value as text: "" for None and empty, commas between the items of a tuple."""
+    """Return a parameter's value as text: "" for None and empty, commas between the items of a tuple, true or false."""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(str(item) for item in value)
     return str(value)
@@ -53,7 +55,16 @@ def _value(field: Field, text: str) -> Any:
     return _scalar(field.name, kind, text)
 
 
+def is_switch(config: type, name: str) -> bool:
+    """Whether a field is on or off: on the command line its name alone turns it on."""
+    return next(field.type is bool for field in fields(config) if field.name == name)
+
+
 def _scalar(name: str, kind: type, text: str) -> Any:
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise InputError(f"{name} must be true or false, got '{text}'.")
+        return text.lower() == "true"
     try:
         return kind(text)
     except ValueError:

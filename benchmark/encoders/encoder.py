@@ -121,8 +121,9 @@ class Encoder:
 
     def _pool(self, tokens: torch.Tensor, mask: torch.Tensor, ids: torch.Tensor | None) -> torch.Tensor:
         if self.card.token == "mean":
-            weights = mask.unsqueeze(-1).to(tokens.dtype)
-            return (tokens * weights).sum(1) / weights.sum(1)
+            kept = mask.unsqueeze(-1)
+            # Padding may hold anything, NaN too: it is replaced, not multiplied by 0.
+            return torch.where(kept, tokens, 0).sum(1) / kept.sum(1)
         index = token_index(self.card.token, mask, ids, fixed_length=self.card.padding > 0)
         return tokens[torch.arange(len(tokens), device=tokens.device), index]
 

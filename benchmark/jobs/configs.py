@@ -34,8 +34,16 @@ class RunConfig:
     """Samples a training step."""
     epochs: int | None = None
     """Passes over the training samples."""
+    tokens: int | None = None
+    """Tokens of each sample that train the SAEs beside its global vector (0: none)."""
     device: str = "auto"
     """Torch device of encoders and training: auto (a GPU if there is one), cpu, cuda, cuda:1, mps."""
+    precision: str = "auto"
+    """Arithmetic of the encoders: auto (bfloat16 on a GPU, float32 elsewhere), float32, bfloat16, float16."""
+    compile: bool = False
+    """Compile the encoders with torch.compile: slower to start, faster on long runs."""
+    trust_remote_code: bool = False
+    """Run the code that a checkpoint's repository brings, for cards that ask for it (trust_remote_code: true)."""
     backend: str = "local"
     """Where units of work run: local (this process, with all its cores)."""
 
@@ -53,6 +61,8 @@ class CompareConfig(RunConfig):
     """Permutations of the chance level (19 or more give a p-value)."""
     folds: int | None = None
     """Folds of the cross-fitted value."""
+    dry_run: bool = False
+    """Print the plan (jobs, downloads, disk, estimated time) and stop; nothing is fetched or written."""
 
 
 @dataclass(frozen=True, kw_only=True)

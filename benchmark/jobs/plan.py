@@ -9,6 +9,7 @@ from benchmark.jobs.configs import CompareConfig, RunConfig
 from benchmark.sae.settings import TrainConfig
 
 BACKENDS = ("local",)
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 SAMPLE_SETS = ("heldout", "train", "all")
 
 
@@ -22,6 +23,10 @@ class Plan:
     layers: str | tuple[int, ...]
     """last | all | block indices."""
     device: str
+    precision: str
+    """Arithmetic of the encoders: float32 | bfloat16 | float16."""
+    compile: bool
+    trust_remote_code: bool
 
     @property
     def training(self) -> TrainConfig:
@@ -39,7 +44,7 @@ class Plan:
 
     def recipe(self) -> dict[str, object]:
         """Return all settings that a trained SAE depends on, apart from its encoder, data and seed."""
-        names = ("k", "expansion", "n_latents", "train_on")
+        names = ("k", "expansion", "n_latents", "train_on", "tokens")
         return {name: getattr(self.suite, name) for name in names} | asdict(self.training) | {"layers": self.layers}
 
 
@@ -53,8 +58,8 @@ def make_plan(config: RunConfig) -> Plan:
     }
     suite = replace(suite, **overrides)
     for name, least in (
-        ("k", 1), ("expansion", 1), ("n_latents", 0), ("max_samples", 0), ("batch_size", 1), ("epochs", 1),
-        ("permutations", 0), ("folds", 2),
+        ("k", 1), ("expansion", 1), ("n_latents", 0), ("max_samples", 0), ("tokens", 0),
+        ("batch_size", 1), ("epochs", 1), ("permutations", 0), ("folds", 2),
     ):  # fmt: skip
         if getattr(suite, name) < least:
             raise InputError(f"{name} must be at least {least}, got {getattr(suite, name)}.")
@@ -83,7 +88,16 @@ def make_plan(config: RunConfig) -> Plan:
         raise InputError(f"encoders names an encoder twice: {','.join(card.name for card in cards)}.")
     if isinstance(config, CompareConfig) and len(cards) * len(suite.seeds) < 2:
         raise InputError("a comparison needs at least two encoders, or two seeds of one.")
-    return Plan(suite=suite, encoders=cards, layers=_layers(suite.layers), device=_device(config.device))
+    device = _device(config.device)
+    return Plan(
+        suite=suite,
+        encoders=cards,
+        layers=_layers(suite.layers),
+        device=device,
+        precision=_precision(config.precision, device),
+        compile=config.compile,
+        trust_remote_code=config.trust_remote_code,
+    )
 
 
 def _encoder_cards(name: str) -> list[EncoderCard]:
@@ -114,6 +128,18 @@ def _device(name: str) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _precision(name: str, device: str) -> str:
+    if name not in PRECISIONS:
+        raise unknown("precision", name, PRECISIONS)
+    if name != "auto":
+        return name
+    if not device.startswith("cuda"):
+        return "float32"
+    import torch
+
+    return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
 
 
 def pick_layers(wanted: str | tuple[int, ...], available: list[int], encoder: str) -> list[int]:
