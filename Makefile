@@ -5,7 +5,7 @@ MACHINE := $(shell uname -sm)
 STAMP := .venv/.installed
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" MLFLOW_DISABLE_TELEMETRY=true
 
-.PHONY: compare install test lint ui app clean
+.PHONY: compare install mambavision test lint ui app clean
 
 compare: install
 	$(RUN) mlflow run . -e compare --env-manager local --run-name compare $(ARGS)
@@ -20,6 +20,10 @@ endif
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
 	@touch $(STAMP)
+
+# Without its pins, which ask for old versions of half of the environment; see docs/mambavision.md.
+mambavision: install
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt mambavision einops
 
 test: install
 	.venv/bin/python -m pytest $(ARGS)

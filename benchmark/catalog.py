@@ -94,7 +94,7 @@ class DatasetCard:
     captions: str = "first"
     """first | all | seed: of an image's captions the first, each one as a sample of its own, or one drawn by `seed`."""
     augment: tuple[str, ...] = ()
-    """flip, crop, colour: changes made to every image, each drawn from `seed` and the sample's id."""
+    """crop, flip, colour: changes made once to every image, drawn from `seed` and the id of its row, in this order."""
     download_mb: int = 0
     """Size of the download in MB (10^6 bytes); for plans and listings only."""
     image: str = ""

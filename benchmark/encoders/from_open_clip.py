@@ -7,17 +7,21 @@ from typing import Any
 
 import open_clip
 import torch
+from open_clip.timm_model import TimmModel
 from open_clip.transform import PreprocessCfg, image_transform_v2
+from open_clip.transformer import VisionTransformer
 
 from benchmark.catalog import EncoderCard
+from benchmark.encoders.from_timm import block_outputs, check_token, has_class_token, map_tokens
 from benchmark.errors import InputError
 
 # What a checkpoint's repository may bring: weights, configuration and the files of a tokenizer; never code.
-FILES = ["*.safetensors", "open_clip_*.bin", "*.json", "*.txt", "*.model"]
+FILES = ["open_clip_*.safetensors", "*.json", "*.txt", "*.model"]
+PICKLES = ["open_clip_*.bin"]  # fetched only where a repository has no safetensors; read by the weights-only loader
 
 
 class ImageTower:
-    """The image tower alone; its first token is CLS where the architecture has one."""
+    """The image tower alone: a ViT with CLS first, a model of timm (SigLIP, EVA, ConvNeXt) or CLIP's own ResNet."""
 
     def __init__(self, model: Any) -> None:
         self.module = model.visual
@@ -28,20 +32,23 @@ class ImageTower:
         return {"pixel_values": torch.stack([self.transform(image) for image in batch])}
 
     def states(self, inputs: dict[str, torch.Tensor], layers: list[int] | None) -> dict[int, torch.Tensor]:
-        """Return block outputs (B, T, d), prefix tokens first."""
-        read = self.module.forward_intermediates(
-            inputs["pixel_values"],
-            indices=layers,
-            stop_early=True,
-            normalize_intermediates=False,
-            intermediates_only=True,
-            output_fmt="NLC",
-            output_extra_tokens=True,
-        )
-        states = read["image_intermediates"]
-        if "image_intermediates_prefix" in read:
-            states = [torch.cat(pair, 1) for pair in zip(read["image_intermediates_prefix"], states, strict=True)]
+        """Return block outputs (B, T, d), prefix tokens first; of hierarchical towers one for each stage."""
+        pixels, kept = inputs["pixel_values"], {"indices": layers, "stop_early": True, "intermediates_only": True}
+        if isinstance(self.module, TimmModel):
+            return block_outputs(self.module.trunk, pixels, layers)
+        if isinstance(self.module, VisionTransformer):
+            read = self.module.forward_intermediates(pixels, output_fmt="NLC", output_extra_tokens=True, **kept)
+            pairs = zip(read["image_intermediates_prefix"], read["image_intermediates"], strict=True)
+            states = [torch.cat(pair, 1) for pair in pairs]
+        else:
+            states = map_tokens(self.module.forward_intermediates(pixels, **kept)["image_intermediates"])
         return dict(zip(layers or range(len(states)), states, strict=True))
+
+    def has_cls(self) -> bool:
+        """Whether the first token is a class token."""
+        if isinstance(self.module, TimmModel):
+            return has_class_token(self.module.trunk)
+        return isinstance(self.module, VisionTransformer)
 
 
 class TextTower:
@@ -65,12 +72,18 @@ class TextTower:
         return dict(zip(layers or range(len(read["text_intermediates"])), read["text_intermediates"], strict=True))
 
 
-def load_tower(card: EncoderCard, folder: Path | None) -> ImageTower | TextTower:
-    """Load one tower from a folder, from the hub (`hf-hub:...`), or as architecture plus `pretrained`."""
+def load_tower(card: EncoderCard, folder: Path | None, *, trust_remote_code: bool = False) -> ImageTower | TextTower:
+    """Load one tower from a folder, from the hub (`hf-hub:...`), or as architecture plus `pretrained`.
+
+    `trust_remote_code` changes nothing: no code of a checkpoint ever runs. Raises InputError for a name that open_clip
+    does not know, a revision that cannot apply, and a token rule that the tower does not pool by.
+    """
     name = _name(card, folder)
     model = open_clip.create_model(name, pretrained=card.pretrained or None, require_pretrained=True)
     if card.modality == "image":
-        return ImageTower(model)
+        tower = ImageTower(model)
+        check_token(card, tower.has_cls())
+        return tower
     text = getattr(model, "text", model)
     pooling = getattr(text, "text_pool_type", getattr(text, "pool_type", ""))
     if pooling != "argmax":
@@ -96,14 +109,24 @@ def _name(card: EncoderCard, folder: Path | None) -> str:
         )
     if not card.revision:
         return card.source
-    if not is_hub:
-        raise InputError(f"encoder '{card.name}': `revision` applies to `hf-hub:` sources; open_clip fixes the others.")
-    # open_clip has no way to name a commit, so the commit's files are fetched first and loaded as a folder.
+    entry = {} if is_hub else open_clip.get_pretrained_cfg(card.source, card.pretrained)
+    # The table writes 'organisation/name/' or 'organisation/name/file'.
+    repository = card.source.removeprefix("hf-hub:") if is_hub else entry.get("hf_hub", "").rpartition("/")[0]
+    if not repository:
+        raise InputError(
+            f"encoder '{card.name}': open_clip has no hub repository for '{card.source}' with pretrained "
+            f"'{card.pretrained}', so `revision` cannot apply; leave it out."
+        )
+    return f"local-dir:{_fetch(card, repository)}"
+
+
+def _fetch(card: EncoderCard, repository: str) -> Path:
+    """Fetch the files of one commit to the hub's cache: open_clip itself has no way to name a commit."""
     from huggingface_hub import snapshot_download
 
-    repository = card.source.removeprefix("hf-hub:")
-    path = snapshot_download(repository, revision=card.revision, allow_patterns=FILES)
-    config = json.loads(Path(path, "open_clip_config.json").read_text(encoding="utf-8"))
-    if "model_cfg" not in config:
+    path = Path(snapshot_download(repository, revision=card.revision, allow_patterns=FILES))
+    if not any(path.glob("open_clip_*.safetensors")):
+        snapshot_download(repository, revision=card.revision, allow_patterns=PICKLES)
+    if "model_cfg" not in json.loads((path / "open_clip_config.json").read_text(encoding="utf-8")):
         raise InputError(f"encoder '{card.name}': {repository} has no open_clip configuration.")
-    return f"local-dir:{path}"
+    return path

@@ -14,42 +14,82 @@ from benchmark.errors import InputError
 
 
 class TimmTower:
-    """A timm model read through `forward_intermediates`; a layer is a block, or a stage of a hierarchical model."""
+    """A timm model read through `forward_intermediates`.
+
+    A layer is a block. In a hierarchical model it is a stage: the last output at each resolution, as timm's
+    `feature_info` lists them (where two of EfficientNet's seven groups share a resolution, the later one).
+    """
 
     def __init__(self, module: Any) -> None:
         self.module = module
         self.transform = create_transform(**resolve_model_data_config(module), is_training=False)
-        self.read = module.forward_intermediates
-        self.has_prefix = "return_prefix_tokens" in inspect.signature(self.read).parameters
 
     def preprocess(self, batch: list[Any]) -> dict[str, torch.Tensor]:
         """Apply the model's own evaluation transform."""
         return {"pixel_values": torch.stack([self.transform(image) for image in batch])}
 
     def states(self, inputs: dict[str, torch.Tensor], layers: list[int] | None) -> dict[int, torch.Tensor]:
-        """Return block outputs as (B, T, d), prefix tokens (CLS, registers) first, in the model's own order."""
-        kept = {"indices": layers, "norm": False, "stop_early": True, "intermediates_only": True}
-        if self.has_prefix:
-            read = self.read(inputs["pixel_values"], output_fmt="NLC", return_prefix_tokens=True, **kept)
-            states = [torch.cat([state[1], state[0]], 1) if isinstance(state, tuple) else state for state in read]
-        else:
-            # Hierarchical models have no prefix tokens, and most give maps (B, d, H, W) only.
-            read = self.read(inputs["pixel_values"], output_fmt="NCHW", **kept)
-            states = [state.flatten(2).transpose(1, 2) for state in read]
-        return dict(zip(layers or range(len(states)), states, strict=True))
+        """Return block outputs (B, T, d)."""
+        return block_outputs(self.module, inputs["pixel_values"], layers)
 
 
-def load_tower(card: EncoderCard, folder: Path | None) -> TimmTower:
-    """Load from a folder (config.json and model.safetensors), from the hub, or by timm's model name (name.tag)."""
+def block_outputs(module: Any, pixels: torch.Tensor, layers: list[int] | None) -> dict[int, torch.Tensor]:
+    """Return {layer: (B, T, d)} of a timm model: prefix tokens (CLS, registers) first, then the map row by row."""
+    kept = {"indices": layers, "norm": False, "stop_early": True, "intermediates_only": True}
+    if prefix_tokens(module):
+        read = module.forward_intermediates(pixels, output_fmt="NLC", return_prefix_tokens=True, **kept)
+        states = [torch.cat([prefix, patches], 1) for patches, prefix in read]
+    else:
+        # Maps (B, d, H, W) are the one format that all models have; Swin's own order inside is (B, H, W, d).
+        states = map_tokens(module.forward_intermediates(pixels, output_fmt="NCHW", **kept))
+    return dict(zip(layers or range(len(states)), states, strict=True))
+
+
+def map_tokens(maps: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Turn feature maps (B, d, H, W) into tokens (B, H * W, d), row by row."""
+    return [state.flatten(2).transpose(1, 2) for state in maps]
+
+
+def prefix_tokens(module: Any) -> int:
+    """Return how many tokens (CLS, registers) a timm model puts before the patches in every layer."""
+    given = "return_prefix_tokens" in inspect.signature(module.forward_intermediates).parameters
+    return module.num_prefix_tokens if given else 0
+
+
+def has_class_token(module: Any) -> bool:
+    """Whether the first token of a timm model is a class token, not a register or a patch."""
+    registers = getattr(module, "reg_token", None)
+    return prefix_tokens(module) > (0 if registers is None else registers.shape[1])
+
+
+def check_token(card: EncoderCard, has_cls: bool) -> None:
+    """Raise InputError for the token rule cls where the image tower has no class token."""
+    if card.token == "cls" and not has_cls:
+        raise InputError(
+            f"encoder '{card.name}': this architecture has no class token (its first token is a patch or a register); "
+            "set token: mean in its card."
+        )
+
+
+def load_tower(card: EncoderCard, folder: Path | None, *, trust_remote_code: bool = False) -> TimmTower:
+    """Load from a folder (config.json and model.safetensors), from the hub, or by timm's model name (name.tag).
+
+    `trust_remote_code` changes nothing: timm runs no code of a checkpoint. Raises InputError for a name that timm does
+    not know and for the token rule cls where there is no class token.
+    """
+    module: Any = timm.create_model(_name(card, folder), pretrained=True)
+    check_token(card, has_class_token(module))
+    return TimmTower(module)
+
+
+def _name(card: EncoderCard, folder: Path | None) -> str:
     if folder is not None:
-        return TimmTower(timm.create_model(f"local-dir:{folder}", pretrained=True))
+        return f"local-dir:{folder}"
     hub_name = card.source.removeprefix("hf-hub:")
     if "/" in hub_name:
-        name = f"hf-hub:{hub_name}" + (f"@{card.revision}" if card.revision else "")
-    elif timm.is_model(card.source):
-        name = card.source
-    else:
-        close = get_close_matches(card.source, timm.list_pretrained(), n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        raise InputError(f"encoder '{card.name}': '{card.source}' is neither a folder nor a model of timm{hint}.")
-    return TimmTower(timm.create_model(name, pretrained=True))
+        return f"hf-hub:{hub_name}" + (f"@{card.revision}" if card.revision else "")
+    if timm.is_model(card.source):
+        return card.source
+    close = get_close_matches(card.source, timm.list_pretrained(), n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    raise InputError(f"encoder '{card.name}': '{card.source}' is neither a folder nor a model of timm{hint}.")

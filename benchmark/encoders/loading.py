@@ -3,49 +3,73 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import torch
 
-from benchmark.catalog import EncoderCard, find_card, local_path
+from benchmark.catalog import EncoderCard, find_card
+from benchmark.encoders import hub
 from benchmark.encoders.encoder import Encoder
-from benchmark.encoders.offline import hub_reachable
+from benchmark.encoders.hub_cache import cached_commit
 from benchmark.encoders.torchvision_ops import declare_missing_ops
 from benchmark.errors import InputError, WorkError, unknown
+from benchmark.offline import hub_reachable
 
 LIBRARIES = {
     "open_clip": "benchmark.encoders.from_open_clip",
     "timm": "benchmark.encoders.from_timm",
     "transformers": "benchmark.encoders.from_transformers",
+    "mambavision": "benchmark.encoders.from_mambavision",
+    "diffusers": "benchmark.encoders.from_diffusers",
+    "python": "benchmark.encoders.from_python",
 }
 TOKENS = {"image": ("cls", "mean", "last"), "text": ("cls", "eot", "last", "mean")}
 
 
-def load_encoder(name_or_card: str | Path | EncoderCard, device: str = "cpu") -> Encoder:
+def load_encoder(
+    name_or_card: str | Path | EncoderCard,
+    device: str = "cpu",
+    *,
+    precision: str = "float32",
+    compile: bool = False,
+    trust_remote_code: bool = False,
+) -> Encoder:
     """Load the encoder of a card (its name, the path of a YAML file with one card, or the card itself).
 
-    Raises InputError for an unknown name, a card that contradicts itself or a device that is not there, and WorkError
-    when the weights cannot be had or loaded.
+    precision and compile: see `Encoder`. trust_remote_code: the user's word that code of the checkpoint's repository
+    may run; it counts only for a card that asks for it. A hub repository is loaded at the commit that `hub.commit`
+    names, which is the one in the content keys.
+
+    Raises InputError for an unknown name, a card that contradicts itself, a device that is not there or remote code
+    that the user has not confirmed, and WorkError when the weights cannot be had or loaded.
     """
     card = name_or_card if isinstance(name_or_card, EncoderCard) else find_card(EncoderCard, str(name_or_card))
     _check(card, device)
-    folder = local_path(card.source, card.base)
-    if folder is None and _names_a_folder(card.source):
-        raise WorkError(
-            f"encoder '{card.name}': there is no folder '{Path(card.base, card.source).expanduser()}'; "
-            "set `source` in its card to a folder with the checkpoint, or to the name of a hub repository."
+    if card.trust_remote_code and not trust_remote_code:
+        raise InputError(
+            f"encoder '{card.name}' runs code that its checkpoint '{card.source}' brings along: read that code, and if "
+            "you trust it, add --trust_remote_code."
         )
-    reachable = folder is not None or hub_reachable()
+    folder = hub.folder(card)
+    commit = hub.commit(card)
+    if hub.repository(card) is not None:
+        hub_reachable()  # offline, the hub's client would retry each file for half a minute
+    pinned = replace(card, revision=commit) if commit and hub.can_pin(card) else card
     try:
         declare_missing_ops()
         with _quiet():
-            tower = import_module(LIBRARIES[card.library]).load_tower(card, folder)
-        return Encoder(card, tower, device)
+            load_tower = import_module(LIBRARIES[card.library]).load_tower
+            tower = load_tower(pinned, folder, trust_remote_code=card.trust_remote_code)
+        _check_commit(card, commit)
+        encoder = Encoder(card, tower, device, precision=precision, compile=compile)
     except (InputError, WorkError):
         raise
-    except Exception as error:  # a broken checkpoint can raise anything, in four libraries
-        raise WorkError(_sentence(card, folder, reachable, error)) from error
+    except Exception as error:  # a broken checkpoint can raise anything, in six libraries
+        raise WorkError(_sentence(card, folder, error)) from error
+    hub.remember(card, commit)
+    return encoder
 
 
 @contextmanager
@@ -60,6 +84,11 @@ def _quiet() -> Iterator[None]:
 
 
 def _check(card: EncoderCard, device: str) -> None:
+    if card.library == "activations":
+        raise InputError(
+            f"encoder '{card.name}' holds vectors made elsewhere and cannot encode anything; read them with "
+            "benchmark.encoders.recorded.load_recorded."
+        )
     if card.library not in LIBRARIES:
         raise InputError(f"encoder '{card.name}': {unknown('library', card.library, LIBRARIES)}")
     if card.modality not in TOKENS:
@@ -69,25 +98,31 @@ def _check(card: EncoderCard, device: str) -> None:
         raise InputError(f"encoder '{card.name}': {rule}")
     if card.library == "timm" and card.modality != "image":
         raise InputError(f"encoder '{card.name}': timm has image encoders only; set modality: image.")
+    if card.library == "timm" and card.revision and "/" not in card.source and (name := hub.repository(card)):
+        raise InputError(
+            f"encoder '{card.name}': `revision` applies to hub repositories, but '{card.source}' is a name of timm's "
+            f"own; write `source: hf-hub:{name}`."
+        )
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError):
         raise InputError(f"device '{device}' is not available here; use cpu, or cuda where torch sees a GPU.") from None
 
 
-def _names_a_folder(source: str) -> bool:
-    """Tell a path from a hub name (`organisation/name`), so that a wrong path is not looked up on the hub."""
-    return not source.startswith("hf-hub:") and (source.startswith((".", "/", "~")) or source.count("/") > 1)
+def _check_commit(card: EncoderCard, commit: str) -> None:
+    """Raise WorkError if a library that finds the repository in its own table has loaded another commit of it."""
+    name = hub.repository(card)
+    if commit and name and not hub.can_pin(card) and cached_commit(name, "main") != commit:
+        raise WorkError(
+            f"encoder '{card.name}': {name} changed on the hub while it was being loaded; start again, or pin a commit "
+            f"(`source: hf-hub:{name}` with `revision`)."
+        )
 
 
-def _sentence(card: EncoderCard, folder: Path | None, reachable: bool, error: Exception) -> str:
-    first_line = (str(error).strip().splitlines() or [""])[0].split(". ")[0].rstrip(".:")
-    reason = f"{type(error).__name__}: {first_line[:200]}".rstrip(": ")
+def _sentence(card: EncoderCard, folder: Path | None, error: Exception) -> str:
+    reason = hub.short_reason(error)
     if folder is not None:
         return f"encoder '{card.name}': the checkpoint in '{folder}' cannot be loaded by {card.library} ({reason})."
-    where = f"'{card.source}'" + (f" with pretrained '{card.pretrained}'" if card.pretrained else "")
-    state = "" if reachable else "the Hugging Face hub is out of reach or HF_HUB_OFFLINE is set; "
-    return (
-        f"encoder '{card.name}': cannot get {where} through {card.library} ({state}{reason}); put a copy of the "
-        "checkpoint in a folder and name it in a card (`source: FOLDER`), or fill the Hugging Face cache (HF_HOME)."
-    )
+    if card.library == "python":
+        return f"encoder '{card.name}': the tower that '{card.source}' returned cannot be used ({reason})."
+    return str(hub.cannot_get(card, error))

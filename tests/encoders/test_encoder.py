@@ -1,15 +1,19 @@
 """What every encoder promises, whichever library it comes from."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from benchmark.encoders import load_encoder
+from benchmark.catalog import EncoderCard
+from benchmark.encoders import Encoder, load_encoder
+from benchmark.encoders.compiling import repeated
 from benchmark.encoders.encoder import to_rgb, token_index
-from benchmark.errors import InputError
+from benchmark.errors import InputError, WorkError
 
 IMAGE = [("open_clip", "cls"), ("timm", "cls"), ("vit", "cls"), ("dinov2", "cls"), ("siglip", "mean"), ("clip", "cls")]
 TEXT = [
@@ -37,23 +41,6 @@ def image_encoder(card, request):
 def text_encoder(card, request):
     kind, token, padding = request.param
     return load_encoder(card(kind, "text", token, padding))
-
-
-def test_image_outputs_do_not_depend_on_the_batch(image_encoder, images):
-    together = image_encoder.run(images)
-    for row, image in enumerate(images):
-        for layer, alone in image_encoder.run([image]).items():
-            assert_same(together[layer].tokens[row], alone.tokens[0])
-            assert_same(together[layer].pooled[row], alone.pooled[0])
-
-
-def test_text_outputs_do_not_depend_on_the_other_captions(text_encoder, captions):
-    together = text_encoder.run(captions)
-    for row, caption in enumerate(captions):
-        for layer, alone in text_encoder.run([caption]).items():
-            real = together[layer].tokens[row][together[layer].mask[row]]
-            assert_same(real, alone.tokens[0][alone.mask[0]])
-            assert_same(together[layer].pooled[row], alone.pooled[0])
 
 
 def test_captions_are_told_apart(text_encoder, captions):
@@ -119,13 +106,6 @@ def test_image_preprocessing_is_safe_from_several_threads(image_encoder, images)
             assert torch.equal(given["pixel_values"], wanted)
 
 
-def test_every_image_token_is_real(image_encoder, images):
-    assert all(
-        output.mask.all() and output.mask.shape == output.tokens.shape[:2]
-        for output in image_encoder.run(images).values()
-    )
-
-
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGBA", "CMYK", "YCbCr", "I", "F", "I;16", "RGBa"])
 def test_images_of_any_mode_are_accepted(card, images, mode):
     encoder = load_encoder(card("timm", "image", "cls"))
@@ -177,6 +157,117 @@ def test_an_image_encoder_refuses_anything_but_images(card, batch):
 def test_a_text_encoder_refuses_anything_but_a_list_of_strings(card, batch):
     with pytest.raises(InputError, match="strings"):
         load_encoder(card("bert", "text", "cls")).run(batch)
+
+
+@pytest.mark.parametrize(("wanted", "offered"), [("last", [2]), ("2,0", [0, 2]), ("1", [1]), ("all", [0, 1, 2])])
+def test_a_card_restricts_the_layers(card, images, wanted, offered):
+    whole = load_encoder(card("timm", "image", "cls")).run(images[:2])
+    encoder = load_encoder(replace(card("timm", "image", "cls"), layers=wanted))
+    assert encoder.layers == offered == sorted(encoder.widths)
+    found = encoder.run(images[:2])
+    assert list(found) == offered and all(torch.equal(found[i].tokens, whole[i].tokens) for i in offered)
+    if 1 not in offered:
+        with pytest.raises(InputError, match=f"no layer 1: its layers are {offered[0]}"):
+            encoder.run(images[:1], layers=[1])
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"), [("0,3", "no layer 3"), ("first", "all, last or block"), ("", "all, last")]
+)
+def test_a_card_with_impossible_layers_is_refused(card, layers, said):
+    with pytest.raises(InputError, match=said):
+        load_encoder(replace(card("timm", "image", "cls"), layers=layers))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize(("kind", "modality", "token"), [("timm", "image", "cls"), ("bert", "text", "mean")])
+def test_reduced_precision_is_close_and_comes_out_in_float32(card, images, captions, kind, modality, token, precision):
+    batch = images if modality == "image" else captions
+    exact = load_encoder(card(kind, modality, token)).run(batch)
+    reduced = load_encoder(card(kind, modality, token), precision=precision)
+    assert next(reduced._tower.module.parameters()).dtype == torch.float32
+    bound = {"bfloat16": 0.02, "float16": 0.003}[precision]
+    for layer, output in reduced.run(batch).items():
+        assert output.tokens.dtype == output.pooled.dtype == torch.float32
+        wanted = exact[layer].tokens[output.mask]
+        error = (output.tokens[output.mask] - wanted).norm() / (wanted - wanted.mean(0)).norm()
+        assert 0 < error < bound
+        assert (output.pooled - exact[layer].pooled).norm() < bound * exact[layer].pooled.norm()
+
+
+def test_an_unknown_precision_is_refused(card):
+    with pytest.raises(InputError, match="did you mean bfloat16"):
+        load_encoder(card("timm", "image", "cls"), precision="bfloat")
+
+
+@pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="needs a C++ compiler")
+@pytest.mark.parametrize(("kind", "modality", "token"), [("timm", "image", "cls"), ("bert", "text", "mean")])
+def test_a_compiled_encoder_gives_the_same_results(card, images, captions, kind, modality, token):
+    from torch._dynamo.utils import counters
+
+    batch = images if modality == "image" else captions
+    counters.clear()
+    compiled = load_encoder(card(kind, modality, token), compile=True)
+    plain = load_encoder(card(kind, modality, token))
+    made = []
+    with torch.inference_mode():  # as extraction does, for which the code was made
+        for size in (5, 2, 3, 4):  # five captions differ in length, and some models leave the mask out where none do
+            for layer, output in compiled.run(batch[:size]).items():
+                assert_same(output.tokens[output.mask], plain.run(batch[:size])[layer].tokens[output.mask])
+            made.append(counters["stats"]["unique_graphs"])
+    assert 0 < made[0] == made[-1], "code is made once for all numbers of samples and tokens"
+
+
+def test_an_encoder_that_cannot_be_compiled_says_so(card, monkeypatch):
+    monkeypatch.setattr("benchmark.encoders.encoder.compile_blocks", lambda module: setattr(module, "blocks", None))
+    with pytest.raises(WorkError, match="cannot be compiled here.*without `compile`"):
+        load_encoder(card("timm", "image", "cls"), compile=True)
+
+
+def test_only_the_innermost_repeated_blocks_are_compiled():
+    block = lambda: torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())  # noqa: E731
+    stages = torch.nn.ModuleList([torch.nn.ModuleList([block(), block()]) for _ in range(2)])
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), stages)
+    assert list(repeated(model)) == [inner for stage in stages for inner in stage]
+
+
+@pytest.mark.parametrize(("token", "padding"), [("cls", 0), ("eot", 0), ("last", 0), ("last", 6), ("mean", 0)])
+def test_other_tokens_are_the_real_ones_without_the_global_one(token, padding):
+    ids = torch.tensor([[5, 9, 7, 0, 0, 0], [9, 0, 0, 0, 0, 0], [1, 2, 3, 4, 5, 6]])
+    mask = ids > 0
+    card = EncoderCard(
+        name="x", library="python", source="", modality="text", kind="text", token=token, padding=padding
+    )
+    encoder = Encoder(card, LetterTower())
+    inputs = {"input_ids": ids, "mask": mask}
+    output = encoder.forward(inputs)[0]
+    wanted = mask.clone()
+    for row in range(3):
+        if token != "mean":
+            index = token_index(token, mask, ids, fixed_length=padding > 0)[row]
+            assert torch.equal(output.pooled[row], output.tokens[row, index])
+            wanted[row, index] = False
+    assert torch.equal(encoder.other_tokens(inputs, output), wanted)
+
+
+class LetterTower:
+    """One layer; a token's vector is its id and its position."""
+
+    module = torch.nn.Module()
+
+    def preprocess(self, batch):
+        return {"input_ids": torch.ones(len(batch), 6, dtype=torch.long), "mask": torch.ones(len(batch), 6).bool()}
+
+    def states(self, inputs, layers):
+        ids = inputs["input_ids"]
+        return {0: torch.stack([ids, torch.arange(ids.shape[1]).expand_as(ids)], -1).float()}
+
+
+def test_a_mask_of_another_shape_than_the_tokens_is_refused():
+    card = EncoderCard(name="x", library="python", source="", modality="text", kind="text", token="cls")
+    encoder = Encoder(card, LetterTower())
+    with pytest.raises(ValueError, match=r"mask has shape \(2, 5\).*tokens have shape \(2, 6, 2\)"):
+        encoder.forward({"input_ids": torch.ones(2, 6, dtype=torch.long), "mask": torch.ones(2, 5).bool()})
 
 
 @pytest.mark.parametrize("layers", [[3], [-1], [0, 99], []])

@@ -1,3 +1,5 @@
+import inspect
+import json
 import logging
 import os
 import shutil
@@ -5,14 +7,18 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
+from importlib import import_module
+from pathlib import Path
 
 import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmark.catalog import EncoderCard
-from benchmark.encoders import load_encoder, loading, offline
+from benchmark import offline
+from benchmark.catalog import CHOICES, EncoderCard
+from benchmark.encoders import hub, load_encoder, loading
 from benchmark.errors import InputError, WorkError
 
 VALID = {
@@ -81,8 +87,8 @@ def test_a_card_that_contradicts_itself_is_refused(wrong, message):
         ({"library": "open_clip", "source": "ViT-B-32-quickgeluu", "pretrained": "openai"}, "mean ViT-B-32-quickgelu"),
         ({"library": "open_clip", "source": "apple/DFN2B-CLIP-ViT-B-16"}, "written hf-hub:ORGANISATION/NAME"),
         (
-            {"library": "open_clip", "source": "ViT-B-32", "pretrained": "openai", "revision": "abc"},
-            "`revision` applies",
+            {"source": "vit_tiny_patch16_224.augreg_in21k", "revision": "abc"},
+            "hf-hub:timm/vit_tiny_patch16_224.augreg_in21k",
         ),
         ({"source": "vit_base_patch16_223"}, "did you mean vit_base_patch16_224"),
     ],
@@ -167,6 +173,86 @@ def test_an_answering_hub_is_reachable(fresh_probe, monkeypatch):
 def test_a_local_source_never_probes_the_hub(card, monkeypatch):
     monkeypatch.setattr(loading, "hub_reachable", lambda: pytest.fail("probed"))
     load_encoder(card("timm", "image", "cls"))
+
+
+@pytest.fixture
+def stand_in(card, monkeypatch):
+    """A library whose loader notes what it is called with; return the card of its encoder and the notes."""
+    source = card("timm", "image", "cls")
+    from benchmark.encoders import from_timm
+
+    seen = {}
+
+    def load_tower(card, folder, *, trust_remote_code=False):
+        seen.update(trusted=trust_remote_code)
+        return tower(card, folder)
+
+    tower = from_timm.load_tower
+    monkeypatch.setattr(from_timm, "load_tower", load_tower)
+    return source, seen
+
+
+def test_remote_code_runs_only_if_the_card_asks_and_the_user_confirms(stand_in):
+    silent, seen = stand_in
+    asking = EncoderCard(**{**vars(silent), "trust_remote_code": True})
+    with pytest.raises(InputError, match="runs code .* add --trust_remote_code") as failure:
+        load_encoder(asking)
+    assert not seen and "\n" not in str(failure.value)
+    load_encoder(asking, trust_remote_code=True)
+    assert seen == {"trusted": True}
+    load_encoder(silent, trust_remote_code=True)
+    assert seen == {"trusted": False}
+
+
+def test_every_library_of_cards_has_a_loader_of_one_form():
+    assert {*loading.LIBRARIES, "activations"} == set(CHOICES[EncoderCard]["library"])
+    for name in loading.LIBRARIES.values():
+        parameters = inspect.signature(import_module(name).load_tower).parameters
+        assert list(parameters) == ["card", "folder", "trust_remote_code"], name
+        assert parameters["trust_remote_code"].default is False
+
+
+def test_precision_and_compilation_reach_the_encoder(card, monkeypatch):
+    made = {}
+    monkeypatch.setattr(loading, "Encoder", lambda card, tower, device, **given: made.update(given, device=device))
+    load_encoder(card("timm", "image", "cls"), precision="bfloat16", compile=True)
+    assert made == {"device": "cpu", "precision": "bfloat16", "compile": True}
+
+
+@pytest.fixture
+def tagged(card, monkeypatch, tmp_path):
+    """A local open_clip card, and one of a tag in open_clip's table whose repository is in the hub's cache."""
+    import open_clip
+
+    local = card("open_clip", "text", "eot", own_words=False)
+    configuration = json.loads((Path(local.source) / "open_clip_config.json").read_text())["model_cfg"]
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "Small", configuration)
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "Small", {"tag": {"hf_hub": "lab/clip/"}})
+    monkeypatch.setattr(hub, "_open_clip_table", lambda: open_clip.pretrained)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(
+        open_clip.pretrained, "hf_hub_download", partial(huggingface_hub.hf_hub_download, cache_dir=tmp_path)
+    )
+    store = tmp_path / "models--lab--clip"
+    shutil.copytree(local.source, store / "snapshots" / ("0" * 40))
+    (store / "refs").mkdir()
+    (store / "refs" / "main").write_text("0" * 40)
+    return local, EncoderCard(**{**vars(local), "source": "Small", "pretrained": "tag"})
+
+
+@pytest.mark.parametrize("revision", ["", "0" * 40])
+def test_a_tag_of_open_clip_loads_what_its_repository_holds(tagged, captions, revision):
+    local, tag = tagged
+    tag = EncoderCard(**{**vars(tag), "revision": revision})
+    assert hub.is_cached(tag) and hub.commit(tag) == "0" * 40
+    assert torch.equal(load_encoder(tag).run(captions)[1].pooled, load_encoder(local).run(captions)[1].pooled)
+
+
+def test_a_repository_that_moves_while_its_tag_is_loaded_is_noticed(tagged, monkeypatch):
+    monkeypatch.setattr(hub, "commit", lambda card: "1" * 40)
+    with pytest.raises(WorkError, match="lab/clip changed on the hub .*start again, or pin"):
+        load_encoder(tagged[1])
 
 
 @pytest.mark.parametrize("source", ["./nowhere", "../nowhere/at/all", "/nowhere", "checkpoints/no/where"])

@@ -2,11 +2,13 @@ import contextlib
 import json
 import shutil
 
+import huggingface_hub
 import open_clip
 import pytest
 import torch
 
 from benchmark.encoders import load_encoder
+from benchmark.encoders.from_open_clip import load_tower
 from benchmark.errors import InputError, WorkError
 
 
@@ -14,22 +16,6 @@ from benchmark.errors import InputError, WorkError
 def reference(checkpoint):
     """The same checkpoint, loaded whole by open_clip itself."""
     return open_clip.create_model(f"local-dir:{checkpoint('open_clip')}").eval()
-
-
-def test_every_image_layer_is_the_output_of_its_block(card, images, hooked):
-    encoder = load_encoder(card("open_clip", "image", "cls"))
-    seen, output = hooked(encoder, images, encoder._tower.module.transformer.resblocks)
-    assert len(seen) == len(output) == 3  # one forward pass: one call of each block
-    for layer, tokens in enumerate(seen):
-        assert torch.equal(output[layer].tokens, tokens) and torch.equal(output[layer].pooled, tokens[:, 0])
-
-
-def test_every_text_layer_is_the_output_of_its_block(card, captions, hooked):
-    encoder = load_encoder(card("open_clip", "text", "eot"))
-    seen, output = hooked(encoder, captions, encoder._tower.module.transformer.resblocks)
-    assert len(seen) == len(output) == 2
-    for layer, tokens in enumerate(seen):
-        assert torch.equal(output[layer].tokens, tokens)
 
 
 def test_cls_leads_to_the_image_embedding_of_open_clip(card, images, reference):
@@ -78,6 +64,61 @@ def test_weights_that_are_not_there_are_never_random_numbers(card, tmp_path):
     (folder / "open_clip_model.safetensors").unlink()
     with pytest.raises(WorkError, match="cannot be loaded by open_clip"):
         load_encoder(type(original)(**{**vars(original), "source": str(folder)}))
+
+
+def test_a_checkpoint_cannot_run_code(card, builders, tmp_path):
+    original = card("open_clip", "image", "cls", pickled=True)
+    folder = shutil.copytree(original.source, tmp_path / "clip")
+    marker = builders.intruder(folder / "open_clip_pytorch_model.bin")
+    with pytest.raises(WorkError, match="cannot be loaded by open_clip"):
+        load_encoder(type(original)(**{**vars(original), "source": str(folder)}))
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("vision", ["resnet", "test_convnext"])
+def test_a_class_token_is_refused_where_there_is_none(card, vision):
+    with pytest.raises(InputError, match="no class token.*token: mean"):
+        load_encoder(card("open_clip", "image", "cls", vision=vision))
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+@pytest.mark.parametrize("source, pretrained", [("hf-hub:some/clip", ""), ("ViT-B-32-quickgelu", "openai")])
+def test_a_pinned_commit_is_loaded_from_the_cache(card, captions, monkeypatch, tmp_path, source, pretrained, pickled):
+    original = card("open_clip", "text", "eot", own_words=False, pickled=pickled)
+    repository = source.removeprefix("hf-hub:") if not pretrained else "timm/vit_base_patch32_clip_224.openai"
+    commit = "0123456789" * 4
+    store = tmp_path / f"models--{repository.replace('/', '--')}" / "snapshots" / commit
+    shutil.copytree(original.source, store)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    changes = {"source": source, "pretrained": pretrained, "revision": commit}
+    tower = load_tower(type(original)(**{**vars(original), **changes}), None)
+    with torch.no_grad():
+        states = tower.states(tower.preprocess(captions), None)
+    torch.testing.assert_close(states[1], load_encoder(original).run(captions)[1].tokens)
+
+
+def test_only_what_is_needed_of_a_commit_is_fetched(card, monkeypatch):
+    folders = {pickled: card("open_clip", "text", "eot", own_words=False, pickled=pickled) for pickled in (False, True)}
+    for pickled, original in folders.items():
+        asked = []
+
+        def fetch(repository, revision, allow_patterns, asked=asked, original=original):
+            asked.append((repository, revision, allow_patterns))
+            return original.source
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+        load_tower(type(original)(**{**vars(original), "source": "hf-hub:some/clip", "revision": "abc"}), None)
+        assert {call[:2] for call in asked} == {("some/clip", "abc")}
+        # The same weights lie in both formats in many repositories; the pickle is asked for only where it is alone.
+        assert [any(pattern.endswith(".bin") for pattern in call[2]) for call in asked] == [False, True][: 1 + pickled]
+
+
+def test_a_revision_of_weights_that_are_not_on_the_hub_is_refused(card):
+    original = card("open_clip", "image", "cls")
+    changes = {"source": "ViT-B-32", "pretrained": "no-such-tag", "revision": "abc"}
+    with pytest.raises(InputError, match="no hub repository.*`revision` cannot apply"):
+        load_tower(type(original)(**{**vars(original), **changes}), None)
 
 
 def test_another_pooling_than_eot_is_refused(card, tmp_path):

@@ -1,5 +1,7 @@
+import json
 import pickle
 import shutil
+import sys
 
 import pytest
 import torch
@@ -7,6 +9,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from benchmark.encoders import load_encoder
+from benchmark.encoders.encoder import Encoder
+from benchmark.encoders.from_transformers import load_tower
 from benchmark.errors import InputError, WorkError
 
 
@@ -14,42 +18,6 @@ def elsewhere(card, folder, **changes):
     """Return the card of a copy of its checkpoint in `folder`."""
     shutil.copytree(card.source, folder)
     return type(card)(**{**vars(card), "source": str(folder), **changes})
-
-
-def blocks(encoder, count=3):
-    """Return the only list of `count` modules in the model."""
-    lists = [m for m in encoder._tower.module.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
-    assert len(lists) == 1
-    return lists[0]
-
-
-@pytest.mark.parametrize("kind, token", [("vit", "cls"), ("dinov2", "cls"), ("siglip", "mean"), ("clip", "cls")])
-def test_every_image_layer_is_the_output_of_its_block(card, images, hooked, kind, token):
-    encoder = load_encoder(card(kind, "image", token))
-    seen, output = hooked(encoder, images, blocks(encoder))
-    assert len(seen) == len(output) == 3
-    for layer, tokens in enumerate(seen):
-        assert torch.equal(output[layer].tokens, tokens)
-        torch.testing.assert_close(output[layer].pooled, tokens.mean(1) if token == "mean" else tokens[:, 0])
-
-
-@pytest.mark.parametrize(
-    "kind, token, padding",
-    [
-        ("bert", "cls", 0),
-        ("deberta", "cls", 0),
-        ("gpt2", "last", 0),
-        ("siglip", "last", 16),
-        ("siglip-text", "last", 16),
-        ("clip", "eot", 0),
-    ],
-)
-def test_every_text_layer_is_the_output_of_its_block(card, captions, hooked, kind, token, padding):
-    encoder = load_encoder(card(kind, "text", token, padding))
-    seen, output = hooked(encoder, captions, blocks(encoder))
-    assert len(seen) == len(output) == 3
-    for layer, tokens in enumerate(seen):
-        assert torch.equal(output[layer].tokens, tokens)
 
 
 def test_the_last_position_leads_to_the_text_embedding_of_siglip(card, captions):
@@ -146,3 +114,34 @@ def test_a_checkpoint_cannot_run_code(card, tmp_path):
 def test_padding_beyond_the_models_limit_is_refused(card):
     with pytest.raises(InputError, match="limit of 16"):
         load_encoder(card("siglip", "text", "last", 17))
+
+
+REMOTE = """
+import torch
+from transformers import BertConfig, BertModel
+
+class TinyConfig(BertConfig):
+    model_type = "tiny-remote"
+
+class TinyModel(BertModel):
+    config_class = TinyConfig
+"""
+
+
+def test_code_of_the_checkpoint_runs_only_when_it_is_trusted(card, captions, tmp_path, monkeypatch):
+    monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr("sys.path", sys.path[:])
+    source = card("bert", "text", "cls")
+    copy = elsewhere(source, tmp_path / "remote")
+    (tmp_path / "remote" / "modeling_tiny.py").write_text(REMOTE)
+    config = json.loads((tmp_path / "remote" / "config.json").read_text())
+    own = {"AutoConfig": "modeling_tiny.TinyConfig", "AutoModel": "modeling_tiny.TinyModel"}
+    config |= {"model_type": "tiny-remote", "auto_map": own}
+    (tmp_path / "remote" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        load_tower(copy, tmp_path / "remote")
+    assert not (tmp_path / "modules").exists()
+    tower = load_tower(copy, tmp_path / "remote", trust_remote_code=True)
+    assert type(tower.module).__name__ == "TinyModel"
+    pooled = Encoder(copy, tower).run(captions)[2].pooled
+    assert torch.equal(pooled, load_encoder(source).run(captions)[2].pooled)

@@ -1,0 +1,173 @@
+"""A small Hugging Face hub on 127.0.0.1, for tests: repositories are folders, every state of a folder is a commit.
+
+It answers what huggingface_hub, transformers, timm, open_clip and `datasets.load_dataset` ask: information, trees,
+paths and files (whole and by byte range) of models and datasets. A client is a process started with HF_ENDPOINT=hub.url
+and an HF_HOME of its own, because libraries read both when they are imported.
+"""
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+REPO = r"(?P<repo>[^/]+(?:/[^/]+)?)"
+API = re.compile(
+    rf"/api/(?P<kind>model|dataset)s/{REPO}(?:/(?P<what>revision|tree|paths-info)/(?P<revision>[^/]+)/?(?P<path>.*))?"
+)
+FILE = re.compile(rf"/(?P<kind>datasets/)?{REPO}/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+
+
+class FakeHub:
+    """Folders as repositories: `folders["model"]["some/name"]` and `folders["dataset"]["some/name"]`.
+
+    `locked` names gated repositories: their information is public, their files are refused, as on the real hub.
+    `requests` lists what was asked, as "METHOD /path".
+    """
+
+    def __init__(self, folders: dict[str, dict[str, Path]]) -> None:
+        self.folders = folders
+        self.locked: set[str] = set()
+        self.requests: list[str] = []
+        self.url = ""
+        self._history: dict[str, dict[str, bytes]] = {}
+
+    def commit(self, repo: str, kind: str = "model") -> str:
+        """Return the commit of a folder as it is now; older commits keep being served."""
+        root = Path(self.folders[kind][repo])
+        found = (path for path in sorted(root.rglob("*")) if path.is_file())
+        files = {path.relative_to(root).as_posix(): path.read_bytes() for path in found}
+        listing = [(name, hashlib.sha1(content).hexdigest()) for name, content in files.items()]
+        commit = hashlib.sha1(repr((kind, repo, listing)).encode()).hexdigest()
+        self._history[commit] = files
+        return commit
+
+    def files(self, kind: str, repo: str, revision: str) -> tuple[str, dict[str, bytes]] | None:
+        """Return the commit that a revision (main or a commit) stands for and its files; None: there is none."""
+        commit = self.commit(repo, kind)
+        commit = commit if revision == "main" else revision
+        return (commit, self._history[commit]) if commit in self._history else None
+
+
+@contextmanager
+def serve(folders: dict[str, dict[str, Path]]) -> Iterator[FakeHub]:
+    """Serve `folders` ({"model": {repository: folder}, "dataset": {...}}) while the context lasts."""
+    hub = FakeHub(folders)
+    handler = type("Handler", (_Handler,), {"hub": hub})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        hub.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield hub
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: FakeHub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path = unquote(urlsplit(self.path).path)
+        self.hub.requests.append(f"{self.command} {path}")
+        if path == "/":
+            return self._send(200, b"hub")
+        if asked := FILE.fullmatch(path):
+            return self._file("dataset" if asked["kind"] else "model", asked["repo"], asked["revision"], asked["path"])
+        if asked := API.fullmatch(path):
+            return self._api(asked, body)
+        return self._error(404, "")
+
+    def _api(self, asked: re.Match[str], body: bytes) -> None:
+        kind, repo, what = asked["kind"], asked["repo"], asked["what"]
+        if repo not in self.hub.folders.get(kind, {}):
+            return self._error(404, "RepoNotFound")
+        found = self.hub.files(kind, repo, asked["revision"] or "main")
+        if found is None:
+            return self._error(404, "RevisionNotFound")
+        commit, files = found
+        if what in (None, "revision"):
+            siblings = [{"rfilename": name} for name in files]
+            return self._json({"id": repo, "sha": commit, "siblings": siblings, "private": False, "tags": []})
+        entries = _tree(files)
+        if what == "paths-info":
+            asked_for = parse_qs(body.decode()).get("paths", [])
+            if self.headers.get("Content-Type", "").startswith("application/json"):
+                asked_for = json.loads(body)["paths"]
+            return self._json([entries[path] for path in asked_for if path in entries])
+        folder = asked["path"].strip("/")
+        if folder and entries.get(folder, {}).get("type") != "directory":
+            return self._error(404, "EntryNotFound", commit)
+        inside = {path: entry for path, entry in entries.items() if not folder or path.startswith(f"{folder}/")}
+        if parse_qs(urlsplit(self.path).query).get("recursive", ["false"])[0].lower() != "true":
+            depth = folder.count("/") + bool(folder)
+            inside = {path: entry for path, entry in inside.items() if path.count("/") == depth}
+        return self._json(list(inside.values()))
+
+    def _file(self, kind: str, repo: str, revision: str, path: str) -> None:
+        if repo not in self.hub.folders.get(kind, {}):
+            return self._error(404, "RepoNotFound")
+        if repo in self.hub.locked:
+            return self._error(403, "GatedRepo")
+        found = self.hub.files(kind, repo, revision)
+        if found is None:
+            return self._error(404, "RevisionNotFound")
+        commit, files = found
+        if path not in files:
+            return self._error(404, "EntryNotFound", commit)
+        content = files[path]
+        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": commit}
+        part = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if part is None:
+            return self._send(200, content, {**headers, "Accept-Ranges": "bytes"})
+        first, last = int(part[1]), min(int(part[2] or len(content) - 1), len(content) - 1)
+        if first > last:
+            return self._send(416, b"", {"Content-Range": f"bytes */{len(content)}"})
+        span = {"Content-Range": f"bytes {first}-{last}/{len(content)}"}
+        return self._send(206, content[first : last + 1], {**headers, **span})
+
+    def _json(self, value: Any) -> None:
+        self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def _error(self, status: int, code: str, commit: str = "") -> None:
+        headers = {"X-Error-Code": code, "X-Error-Message": code, "X-Repo-Commit": commit}
+        self._send(status, b"{}", {name: value for name, value in headers.items() if value})
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def _tree(files: dict[str, bytes]) -> dict[str, dict[str, Any]]:
+    """Return {path: entry} of all files and folders in the form of the hub's tree API."""
+    entries: dict[str, dict[str, Any]] = {}
+    for name, content in files.items():
+        for folder in reversed(Path(name).parents[:-1]):
+            entries[folder.as_posix()] = {"type": "directory", "path": folder.as_posix(), "oid": "0" * 40, "size": 0}
+        oid = hashlib.sha1(content).hexdigest()
+        entries[name] = {"type": "file", "path": name, "oid": oid, "size": len(content)}
+    return entries
