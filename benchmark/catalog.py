@@ -72,7 +72,7 @@ class DatasetCard:
     """scenes | blooms (procedural) | parquet | imagefolder | hub | coco | webdataset."""
     source: str = ""
     """Path (relative to the card's file) of the Parquet file or folder of them, of the image folder, of the folder with
-    COCO's images, or of the tar shards; hub: repository of the dataset, or a local copy of it."""
+    COCO's images, or of the tar shards (also a pattern or URL of them); hub: the repository, or a local copy of it."""
     size: int = 0
     """Number of procedural samples; otherwise the number to expect, for plans made before the data is here."""
     seed: int = 0
@@ -82,15 +82,15 @@ class DatasetCard:
     config: str = ""
     """Configuration (subset) of the hub dataset."""
     split: str = "train"
-    """Split of the hub dataset."""
+    """Split of the hub dataset or of COCO."""
     streaming: bool = False
     """Fetch only the first `max_samples` samples of the hub dataset or of the shards, instead of all files."""
     max_samples: int = 0
-    """Use at most this many samples (0: all)."""
+    """Use at most this many samples (0: all; a stream needs a number)."""
     shuffle_seed: int = -1
     """Shuffle before `max_samples` are taken (-1: do not)."""
     annotations: str = ""
-    """COCO: the captions' file (default: the one annotations/captions_*.json that there is)."""
+    """COCO: the captions' file (default: annotations/captions_*.json of `split`, or the only one)."""
     captions: str = "first"
     """first | all | seed: of an image's captions the first, each one as a sample of its own, or one drawn by `seed`."""
     augment: tuple[str, ...] = ()
@@ -100,9 +100,11 @@ class DatasetCard:
     image: str = ""
     """Image column (default: the first column that holds images)."""
     caption: str = ""
-    """Caption column (default: text, caption, captions, sentence or description)."""
+    """Caption column (default: text, caption, captions, sentence, description or txt; webdataset: a member's ending or
+    a field of the JSON member)."""
     id: str = ""
-    """Column of stable sample ids (default: `id` if there is one, else the row number)."""
+    """Column of stable sample ids (default: `id` if there is one, else the row number; webdataset: a field of the JSON
+    member; streamed hub data: only if named here)."""
     group: str = ""
     """Column that groups samples of one image (default: `group` or `image_id`, else by identical image bytes)."""
     licence: str = ""

@@ -11,6 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from benchmark.catalog import DatasetCard
+from benchmark.datasets.augmentation import augmenter, describe
 from benchmark.datasets.caching import replacing
 from benchmark.datasets.hashing import digest, digest_all
 from benchmark.datasets.paired import Entry, PairedDataset, slug
@@ -52,17 +53,25 @@ class Pixels:
         return Image.frombytes("RGB", (SIDE, SIDE), pixels)
 
 
+DRAWING = (
+    "bloom_captions", "blooms", "canvas", "flowers", "generate", "procedural", "scene_captions", "scene_layout",
+    "scenery", "scenes", "shapes", "wording",
+)  # fmt: skip
+"""The modules that decide what a sample looks like and says."""
+
+
 def load_procedural(card: DatasetCard, max_samples: int, cache: Path, progress: bool) -> PairedDataset:
     """Return the first `max_samples` (0: all `card.size`) samples of a procedural dataset, drawing them if need be.
 
     Samples are independent draws, so the first ones are an unbiased subset. Raises InputError for an impossible size
-    or seed, WorkError if the cache cannot be written.
+    or seed or an unknown augmentation, WorkError if the cache cannot be written.
     """
     if card.size < 1 or card.seed < 0:
         raise InputError(
             f"dataset '{card.name}' needs a size of at least 1 and a seed of at least 0, "
             f"not size {card.size} and seed {card.seed}."
         )
+    transform = augmenter(card)  # a misspelt change is found before anything is drawn
     count = min(max_samples, card.size) if max_samples else card.size
     name = slug(card.name)
     ids = [f"{name}-{card.seed}-{index:06d}" for index in range(count)]
@@ -82,12 +91,20 @@ def load_procedural(card: DatasetCard, max_samples: int, cache: Path, progress: 
     ]
     planted = [column for column in table.column_names if column.startswith(FACTOR)]
     factors = table.select(planted).rename_columns([column.removeprefix(FACTOR) for column in planted]).to_pandas()
-    return PairedDataset(name, entries, Pixels(path, columns["hash"]), factors=factors)
+    return PairedDataset(
+        name,
+        entries,
+        Pixels(path, columns["hash"]),
+        factors=factors,
+        transform=transform,
+        content_salt=describe(card),
+    )
 
 
 def _code() -> str:
-    """Return a hash of this package's source: other code may draw other samples."""
-    return digest_all(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.py")))
+    """Return a hash of the modules that draw: other code may draw other samples."""
+    folder = Path(__file__).parent
+    return digest_all((folder / f"{name}.py").read_text(encoding="utf-8") for name in DRAWING)
 
 
 def draw(kind: str, seed: int, count: int, progress: bool = False, processes: int | None = None) -> Drawn:

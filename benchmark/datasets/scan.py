@@ -1,8 +1,8 @@
 """The scan: which samples of a source are readable, decided once, before any encoder runs.
 
-The result is a manifest, a Parquet file in the cache with one line per row of the source: id, group, caption, the
-image's hash, and whether it is readable or why not. While source, card and code stay the same, no image is decoded
-again.
+The result is a manifest, a Parquet file in the cache with one line per row of the source: id, group, captions, the
+image's hash, and whether it is readable or why not. While source, columns and code stay the same, no image is decoded
+again, whatever else the card says.
 """
 
 import json
@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,14 +18,17 @@ from PIL import Image
 from PIL import __version__ as pillow_version
 from tqdm import tqdm
 
+from benchmark.datasets import choose
 from benchmark.datasets.caching import replacing
 from benchmark.datasets.decode import UnreadableError, decode
 from benchmark.datasets.hashing import digest, digest_all
 from benchmark.datasets.paired import Entry
-from benchmark.datasets.source import Rows, Source, stamp
+from benchmark.datasets.source import Rows, Source, unicode
 from benchmark.errors import InputError, WorkError
 
-VERSION = 1
+VERSION = 2
+KEYED = ("kind", "image", "caption", "id", "group")
+"""The card's fields that the rows depend on; the rest of what they depend on is the source's state."""
 CHUNK = 64
 
 
@@ -46,19 +49,14 @@ class Scan:
     source: Source
     path: Path
     """The manifest's file."""
-    state: str
-    """Size and time of the source at the scan."""
+    stamps: str
+    """State of the source's tables at the scan."""
     rows: Rows
     verdicts: list[Verdict]
 
     def entries(self) -> list[Entry]:
-        """Return the readable samples, in order; the group of a sample without a key of its own is its image."""
-        rows = self.rows
-        return [
-            Entry(row, rows.ids[row], group or verdict.hash, rows.captions[row] or "", verdict.hash)
-            for row, (group, verdict) in enumerate(zip(rows.groups, self.verdicts, strict=True))
-            if not verdict.reason
-        ]
+        """Return the readable samples, in order, with the captions that the card chooses."""
+        return choose.entries(self.rows, self.verdicts, self.source.card)
 
     def left_out(self) -> list[tuple[str, str]]:
         """Return (id, reason) of every other sample."""
@@ -66,14 +64,14 @@ class Scan:
 
     def image(self, row: int) -> Image.Image:
         """Return the RGB image of row `row`. Raises WorkError if it is not the one that was scanned."""
-        file, changed = self.rows.files[row], stamp(self.source.path) != self.state
+        changed = self.source.stamps() != self.stamps
         try:
-            data = b"" if changed else self.source.read(row, file)
+            data = b"" if changed else self.source.read(row, self.rows.files[row])
         except (OSError, LookupError):
             data = b""
         if digest(data) != self.verdicts[row].hash:
             raise WorkError(
-                f"the image of sample {self.rows.ids[row]!r} changed after {self.source.path} was scanned; "
+                f"the image of sample {self.rows.ids[row]!r} changed after {self.source.shown} was scanned; "
                 "load the dataset again."
             )
         return decode(data)
@@ -84,23 +82,35 @@ def scan(source: Source, cache: Path, progress: bool) -> Scan:
 
     Raises InputError for a malformed source, WorkError if the manifest cannot be written.
     """
-    state = stamp(source.path)
-    card = asdict(source.card) | {"base": ""}
-    parts = [VERSION, pillow_version, Image.MAX_IMAGE_PIXELS, os.path.abspath(source.path), state, card]
+    state, stamps = source.state(), source.stamps()
+    card = {name: getattr(source.card, name) for name in KEYED}
+    parts = [VERSION, pillow_version, Image.MAX_IMAGE_PIXELS, source.place, state, card]
     path = cache / "datasets" / digest_all([json.dumps(parts)]) / "manifest.parquet"
-    known = _read(path, source.folder)
+    known = _read(path, source)
     if known is None:
         rows = source.rows()
         if not rows:
-            raise InputError(f"{source.path} holds no samples; it needs at least one row.")
-        if not any(rows.captions):
-            raise InputError(f"{source.path}: no row has a caption; name another caption column in a dataset card.")
+            raise InputError(f"{source.shown} holds no samples; it needs at least one row.")
+        if not rows.has_images and not rows.has_captions:
+            raise InputError(f"{source.shown} holds neither images nor captions (found: {', '.join(rows.columns)}).")
+        if rows.has_captions and not any(rows.captions):
+            raise InputError(f"{source.shown}: no row has a caption; name another caption column in a dataset card.")
+        _check_unicode(source, rows)
         known = rows, list(_verdicts(source, rows, progress))
-        if stamp(source.path) != state:
-            raise WorkError(f"{source.path} changed while it was scanned; load it again when it is complete.")
+        if source.state() != state:
+            raise WorkError(f"{source.shown} changed while it was scanned; load it again when it is complete.")
         with replacing(path) as part:
             _write(part, *known)
-    return Scan(source, path, state, *known)
+    return Scan(source, path, stamps, *known)
+
+
+def _check_unicode(source: Source, rows: Rows) -> None:
+    """Mend captions that are not valid Unicode; raise InputError for ids, groups and file names that are not."""
+    rows.captions = [[unicode(text) for text in captions] for captions in rows.captions]
+    for names in (rows.ids, rows.groups, rows.files):
+        bad = next((name for name in names if name is not None and unicode(name) != name), None)
+        if bad is not None:
+            raise InputError(f"{source.shown}: the name {bad!r} is not valid Unicode; rename that sample.")
 
 
 def _verdicts(source: Source, rows: Rows, progress: bool) -> Iterator[Verdict]:
@@ -109,7 +119,7 @@ def _verdicts(source: Source, rows: Rows, progress: bool) -> Iterator[Verdict]:
 
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     pool = ThreadPoolExecutor(cpus)
-    bar = tqdm(total=len(rows), desc=f"scan {source.path.name}", unit="image", disable=not progress)
+    bar = tqdm(total=len(rows), desc=f"scan {source.card.name}", unit="image", disable=not progress)
     try:
         # Pillow reports bombs as warnings first; they become reasons, not lines on the terminal.
         with bar, warnings.catch_warnings():
@@ -122,20 +132,24 @@ def _verdicts(source: Source, rows: Rows, progress: bool) -> Iterator[Verdict]:
 
 
 def _judge(source: Source, rows: Rows, row: int) -> Verdict:
+    if rows.problems and rows.problems[row]:
+        return Verdict("", "", rows.problems[row])
+    uncaptioned = "no caption" if rows.has_captions and not rows.captions[row] else ""
+    if not rows.has_images:
+        return Verdict("", "", uncaptioned)
     file = rows.files[row]
-    state = "" if file is None else stamp(source.folder / file)
+    state = "" if file is None else source.stamp(file)
     if file is not None and not state:
         return Verdict("", "", f"no image file {file!r}")
     try:
         data = source.read(row, file)
     except OSError as error:
-        return Verdict("", state, f"cannot read the image file: {error.strerror}")
+        return Verdict("", state, f"cannot read the image file: {error.strerror or error}")
     try:
         decode(data)
-        reason = "" if rows.captions[row] else "no caption"
     except UnreadableError as error:
-        reason = str(error)
-    return Verdict(digest(data), state, reason)
+        return Verdict(digest(data), state, str(error))
+    return Verdict(digest(data), state, uncaptioned)
 
 
 def _write(path: Path, rows: Rows, verdicts: Iterable[Verdict]) -> None:
@@ -143,35 +157,38 @@ def _write(path: Path, rows: Rows, verdicts: Iterable[Verdict]) -> None:
     import pyarrow.parquet as pq
 
     hashes, stamps, reasons = zip(*verdicts, strict=True)
-    columns = {
-        "id": rows.ids,
-        "group": rows.groups,
-        "caption": rows.captions,
-        "file": rows.files,
-        "stamp": stamps,
-        "hash": hashes,
-        "readable": [not reason for reason in reasons],
-        "reason": reasons,
-    }
-    text = {
-        name: pa.array(column, pa.bool_() if name == "readable" else pa.string()) for name, column in columns.items()
-    }
-    pq.write_table(pa.table(text), path, compression="zstd")
+    texts = {"id": rows.ids, "group": rows.groups, "file": rows.files, "stamp": stamps, "hash": hashes}
+    columns = {name: pa.array(column, pa.string()) for name, column in texts.items()}
+    columns["captions"] = pa.array(rows.captions, pa.list_(pa.string()))
+    columns["readable"] = pa.array([not reason for reason in reasons], pa.bool_())
+    columns["reason"] = pa.array(reasons, pa.string())
+    about = {"has_captions": rows.has_captions, "has_images": rows.has_images, "columns": rows.columns}
+    table = pa.table(columns).replace_schema_metadata({"source": json.dumps(about)})
+    pq.write_table(table, path, compression="zstd")
 
 
-def _read(path: Path, folder: Path) -> tuple[Rows, list[Verdict]] | None:
+def _read(path: Path, source: Source) -> tuple[Rows, list[Verdict]] | None:
     """Return a manifest, None if there is no whole one or if an image file changed since it was written."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         table = pq.read_table(path)
+        about = json.loads((table.schema.metadata or {})[b"source"])
         column = {name: table.column(name).to_pylist() for name in table.column_names}
-        rows = Rows(column["id"], column["caption"], column["group"], column["file"])
+        rows = Rows(
+            ids=column["id"],
+            captions=column["captions"],
+            groups=column["group"],
+            files=column["file"],
+            has_captions=about["has_captions"],
+            has_images=about["has_images"],
+            columns=tuple(about["columns"]),
+        )
         verdicts = [Verdict(*row) for row in zip(column["hash"], column["stamp"], column["reason"], strict=True)]
-    except (OSError, KeyError, pa.ArrowException):
+    except (OSError, KeyError, ValueError, pa.ArrowException):
         return None
     for file, verdict in zip(rows.files, verdicts, strict=True):
-        if file is not None and stamp(folder / file) != verdict.stamp:
+        if file is not None and source.stamp(file) != verdict.stamp:
             return None
     return rows, verdicts

@@ -1,17 +1,20 @@
-"""What a table of image-caption pairs is, whatever its file format: rows without images, and one image's bytes."""
+"""What a source of samples is, whatever its file format: rows without images, and one image's bytes."""
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from benchmark.catalog import DatasetCard
+from benchmark.datasets.hashing import digest_all
 from benchmark.errors import InputError
 
-CAPTIONS = ("text", "caption", "captions", "sentence", "description")
+CAPTIONS = ("text", "caption", "captions", "sentence", "description", "txt")
 GROUPS = ("group", "image_id")
 
 
@@ -20,24 +23,46 @@ class Rows:
     """The rows of a source, before any image is read; the lists are aligned and hold None where there is nothing."""
 
     ids: list[str]
-    captions: list[str | None]
+    captions: list[list[str]]
+    """All captions of each row in their order, none of them blank; [] where there is none."""
     groups: list[str | None]
     """Key of each row's group; None: rows with the same image bytes form a group."""
     files: list[str | None]
-    """The image file's path relative to the source's folder; None: the image lies in the table itself."""
+    """Where the row's image lies, relative to the source's folder; None: in the table itself, or nowhere."""
+    has_captions: bool = True
+    """False: the source has no captions at all, so no row lacks one."""
+    has_images: bool = True
+    """False: the source has no images at all, so no row lacks one."""
+    problems: list[str] = field(default_factory=list)
+    """Why each row cannot be used, as far as is known without its image ("": nothing known); []: none of any row."""
+    columns: tuple[str, ...] = ()
+    """Names of what the source does hold, for the error about captions or images that it does not."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 class Source(ABC):
-    """A table whose rows are image-caption pairs; its files are opened when they are needed."""
+    """Something whose rows are samples; its files are opened when they are needed."""
 
-    def __init__(self, path: Path, card: DatasetCard) -> None:
-        """Describe the table file at `path`."""
+    def __init__(self, path: Path, card: DatasetCard, tables: Sequence[Path] = ()) -> None:
+        """Describe the table, or the folder of images, at `path`; `tables` are the files that rows are read from."""
         self.path = path
+        self.place = os.path.abspath(path)
+        """What names the source among all others."""
+        self.shown = str(path)
+        """What messages call it."""
         self.card = card
-        self.folder = path.parent
+        self.tables = tuple(tables)
+        self.folder = path if path.is_dir() else path.parent
+
+    def stamps(self) -> str:
+        """Return what tells one state of the tables from another; cheap enough to be asked for every image."""
+        return stamps(self.tables)
+
+    def state(self) -> str:
+        """Return what tells one state of the whole source from another."""
+        return self.stamps()
 
     @abstractmethod
     def rows(self) -> Rows:
@@ -47,6 +72,10 @@ class Source(ABC):
         """Return the encoded image of row `row`, which lies in `file`. Raises OSError."""
         return (self.folder / (file or "")).read_bytes()
 
+    def stamp(self, file: str) -> str:
+        """Return the state of the file behind one row's `file`, "" if there is no such file."""
+        return stamp(self.folder / file)
+
 
 def stamp(path: Path) -> str:
     """Return size and modification time of the regular file at `path`, "" if there is none."""
@@ -54,36 +83,50 @@ def stamp(path: Path) -> str:
         status = os.stat(path)
     except (OSError, ValueError):
         return ""
-    return f"{status.st_size}:{status.st_mtime_ns}" if os.path.isfile(path) else ""
+    return f"{status.st_size}:{status.st_mtime_ns}" if S_ISREG(status.st_mode) else ""
 
 
-def check_inside(folder: Path, files: Iterable[str | None], table: Path) -> None:
-    """Raise InputError unless every one of `files` lies inside `folder`, symbolic links followed."""
-    root = os.path.join(os.path.realpath(folder), "")
+def stamps(paths: Sequence[Path]) -> str:
+    """Return one text for the states of several files: of a single one its stamp, of more a hash of all."""
+    found = [stamp(path) for path in paths]
+    return found[0] if len(found) == 1 else digest_all(found)
+
+
+def check_inside(folder: Path, files: Iterable[str | None], table: Path | str) -> None:
+    """Raise InputError unless every one of `files` lies inside `folder`, symbolic links followed.
+
+    In the Hugging Face cache a link may leave `folder` for the blobs of the same repository: a snapshot there is
+    nothing but links into `../../blobs`, which hold this repository's own files and no others.
+    """
+    real = os.path.realpath(folder)
+    roots = tuple(os.path.join(root, "") for root in (real, cached_repository(real)) if root)
     for file in files:
         if file is None:
             continue
         inside = not os.path.isabs(file) and ".." not in Path(file).parts and "\0" not in file
-        if not inside or not os.path.join(os.path.realpath(folder / file), "").startswith(root):
+        if not inside or not os.path.join(os.path.realpath(folder / file), "").startswith(roots):
             raise InputError(
                 f"{table} names the image {file!r}, which lies outside the table's folder; "
                 "use paths relative to that folder, without '..' and without links that leave it."
             )
 
 
-def find_column(path: Path, columns: Sequence[str], role: str, wanted: str, defaults: Sequence[str]) -> str:
+def cached_repository(folder: str) -> str:
+    """Return the repository of the Hugging Face cache whose snapshot `folder` lies in, "" if it lies in none."""
+    found = re.match(
+        r"(.*/(?:datasets|models|spaces)--[^/]+)/snapshots/", os.path.join(folder, "").replace(os.sep, "/")
+    )
+    return found.group(1) if found else ""
+
+
+def find_column(
+    path: Path | str, columns: Sequence[str], role: str, wanted: str, defaults: Sequence[str]
+) -> str | None:
     """Return the column called `wanted`, or else the first of `defaults` that exists in any case of letters.
 
-    Raises InputError, naming the columns that exist, if there is none.
+    Returns None where none of the defaults exists. Raises InputError, naming the columns that exist, if `wanted` is
+    given and does not.
     """
-    found = optional_column(path, columns, role, wanted, defaults)
-    if found is None:
-        raise missing_column(path, columns, role, wanted)
-    return found
-
-
-def optional_column(path: Path, columns: Sequence[str], role: str, wanted: str, defaults: Sequence[str]) -> str | None:
-    """Return what `find_column` returns, or None where only defaults were looked for."""
     if wanted:
         if wanted not in columns:
             raise missing_column(path, columns, role, wanted)
@@ -92,7 +135,7 @@ def optional_column(path: Path, columns: Sequence[str], role: str, wanted: str, 
     return next((lower[name] for name in defaults if name in lower), None)
 
 
-def missing_column(path: Path, columns: Sequence[str], role: str, wanted: str) -> InputError:
+def missing_column(path: Path | str, columns: Sequence[str], role: str, wanted: str) -> InputError:
     """Return the error for a table without a column for `role`."""
     named = f" '{wanted}'" if wanted else ""
     return InputError(
@@ -101,18 +144,27 @@ def missing_column(path: Path, columns: Sequence[str], role: str, wanted: str) -
     )
 
 
-def texts(values: Iterable[Any], path: Path, column: str) -> list[str | None]:
-    """Return captions: the first one of a list of them, None for a blank one. Raises InputError for other types."""
-    captions: list[str | None] = []
+def texts(values: Iterable[Any], path: Path | str, column: str) -> list[list[str]]:
+    """Return the captions of each row: a value is a text or a list of them; blank ones are dropped.
+
+    Raises InputError for values of other types.
+    """
+    captions: list[list[str]] = []
     for row, value in enumerate(values):
-        first = next(iter(value), None) if isinstance(value, list) else value
-        if first is not None and not isinstance(first, str):
+        several = value if isinstance(value, list) else [value]
+        wrong = next((item for item in several if item is not None and not isinstance(item, str)), None)
+        if wrong is not None:
             raise InputError(
-                f"{path}, row {row}: the caption column '{column}' holds {type(first).__name__}, not text; "
+                f"{path}, row {row}: the caption column '{column}' holds {type(wrong).__name__}, not text; "
                 "name another one in a dataset card (field `caption`)."
             )
-        captions.append(first if first and first.strip() else None)
+        captions.append([item for item in several if item and item.strip()])
     return captions
+
+
+def unicode(text: str) -> str:
+    """Return `text` with halves of characters, which JSON can hold and no file, replaced by U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def keys(values: Iterable[Any]) -> list[str | None]:
@@ -120,7 +172,7 @@ def keys(values: Iterable[Any]) -> list[str | None]:
     return [None if value is None or value == "" else str(value) for value in values]
 
 
-def check_ids(ids: Sequence[str | None], path: Path, column: str) -> list[str]:
+def check_ids(ids: Sequence[str | None], path: Path | str, column: str) -> list[str]:
     """Return `ids` if every row has its own, else raise InputError."""
     if None in ids:
         raise InputError(f"{path}, row {ids.index(None)}: no id in column '{column}'; give every row its own id.")

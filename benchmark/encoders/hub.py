@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmark import offline
+from benchmark import hub_refs, offline
 from benchmark.catalog import EncoderCard, local_path
 from benchmark.encoders import hub_cache
 from benchmark.errors import WorkError
@@ -73,7 +73,7 @@ def commit(card: EncoderCard) -> str:
     name = repository(card)
     if name is None or "://" in name:
         return ""
-    if hub_cache.COMMIT.fullmatch(card.revision):
+    if hub_refs.COMMIT.fullmatch(card.revision):
         return card.revision
     try:
         return _resolve(name, card.revision or "main")
@@ -85,7 +85,7 @@ def remember(card: EncoderCard, loaded: str) -> None:
     """Note in the hub's cache that the card's branch points at the commit that was loaded from it."""
     name = repository(card)
     if name and loaded and card.revision != loaded:
-        hub_cache.remember(name, card.revision or "main", loaded)
+        hub_refs.note_commit("model", name, card.revision or "main", loaded)
 
 
 def is_cached(card: EncoderCard) -> bool:
@@ -95,8 +95,8 @@ def is_cached(card: EncoderCard) -> bool:
         return card.library in NOT_ON_THE_HUB or local_path(card.source, card.base) is not None
     if "://" in name:
         return hub_cache.is_downloaded(card.library, name)
-    pinned = hub_cache.COMMIT.fullmatch(card.revision) is not None
-    found = card.revision if pinned else hub_cache.cached_commit(name, card.revision or "main")
+    pinned = hub_refs.COMMIT.fullmatch(card.revision) is not None
+    found = card.revision if pinned else hub_refs.noted_commit("model", name, card.revision or "main")
     return bool(found) and hub_cache.holds(name, found, card.library, card.modality, configured=can_pin(card))
 
 
@@ -159,7 +159,7 @@ def _resolve(name: str, revision: str) -> str:
             return _ask(name, revision)
         except Exception as error:  # a copy in the cache still serves
             failure = error
-    known = hub_cache.cached_commit(name, revision)
+    known = hub_refs.noted_commit("model", name, revision)
     if not known:
         raise failure
     return known

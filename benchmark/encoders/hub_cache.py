@@ -1,11 +1,10 @@
 """What lies in the cache of the Hugging Face hub on this machine. Nothing here looks at the network."""
 
 import json
-import re
-from contextlib import suppress
 from pathlib import Path
 
-COMMIT = re.compile(r"[0-9a-f]{40}")
+from benchmark.hub_refs import store
+
 # What a library loads from a repository: its configuration, and weights under one of these names.
 FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "transformers": ("config.json", ("model*.safetensors", "pytorch_model*.bin")),
@@ -18,30 +17,9 @@ FILES: dict[str, tuple[str, tuple[str, ...]]] = {
 PARTS = {"diffusers": {"image": ("transformer", "text_encoder", "vae"), "text": ("transformer", "text_encoder")}}
 
 
-def cached_commit(repository: str, revision: str) -> str:
-    """Return the commit that a branch or tag pointed at when it was last fetched; "" if it never was."""
-    try:
-        found = (_store(repository) / "refs" / revision).read_text().strip()
-    except OSError:
-        return ""
-    return found if COMMIT.fullmatch(found) else ""
-
-
-def remember(repository: str, branch: str, commit: str) -> None:
-    """Note that a branch points at a commit whose files were fetched.
-
-    Files fetched by commit leave no such note, and without it nobody could find them offline by the branch's name.
-    """
-    store = _store(repository)
-    if cached_commit(repository, branch) != commit and (store / "snapshots" / commit).is_dir():
-        with suppress(OSError):  # a cache that cannot be written serves all the same
-            (store / "refs" / branch).parent.mkdir(parents=True, exist_ok=True)
-            (store / "refs" / branch).write_text(commit)
-
-
 def holds(repository: str, commit: str, library: str, modality: str, *, configured: bool) -> bool:
     """Whether a commit's weights are there as `library` loads them, with its configuration file if `configured`."""
-    snapshot = _store(repository) / "snapshots" / commit
+    snapshot = store("model", repository) / "snapshots" / commit
     configuration, patterns = FILES[library]
     if configured and not (snapshot / configuration).exists():
         return False
@@ -58,12 +36,6 @@ def is_downloaded(library: str, url: str) -> bool:
 
         folder = Path(get_dir(), "checkpoints")
     return (folder / url.rpartition("/")[2]).is_file()
-
-
-def _store(repository: str) -> Path:
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE, "models--" + repository.replace("/", "--"))
 
 
 def _holds_weights(folder: Path, patterns: tuple[str, ...]) -> bool:

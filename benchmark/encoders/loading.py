@@ -12,9 +12,9 @@ import torch
 from benchmark.catalog import EncoderCard, find_card
 from benchmark.encoders import hub
 from benchmark.encoders.encoder import Encoder
-from benchmark.encoders.hub_cache import cached_commit
 from benchmark.encoders.torchvision_ops import declare_missing_ops
 from benchmark.errors import InputError, WorkError, unknown
+from benchmark.hub_refs import noted_commit
 from benchmark.offline import hub_reachable
 
 LIBRARIES = {
@@ -112,7 +112,7 @@ def _check(card: EncoderCard, device: str) -> None:
 def _check_commit(card: EncoderCard, commit: str) -> None:
     """Raise WorkError if a library that finds the repository in its own table has loaded another commit of it."""
     name = hub.repository(card)
-    if commit and name and not hub.can_pin(card) and cached_commit(name, "main") != commit:
+    if commit and name and not hub.can_pin(card) and noted_commit("model", name, "main") != commit:
         raise WorkError(
             f"encoder '{card.name}': {name} changed on the hub while it was being loaded; start again, or pin a commit "
             f"(`source: hf-hub:{name}` with `revision`)."

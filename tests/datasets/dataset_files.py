@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,29 @@ class Maker:
 
     def jsonl(self, rows: list[dict]) -> Path:
         (self.folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return self.folder
+
+    def tar(self, name: str, members: list[tuple[str, bytes]], **options) -> Path:
+        """Write a shard as the webdataset library does: time stamps with fractions, hence extended headers."""
+        with tarfile.open(self.folder / name, "w", **options) as shard:
+            for member, content in members:
+                header = tarfile.TarInfo(member)
+                header.size, header.mtime = len(content), 1700000000.25
+                shard.addfile(header, io.BytesIO(content))
+        return self.folder / name
+
+    def coco(self, images: dict[int, str], captions: list[tuple[int, int, str]], year: str = "train2017") -> Path:
+        """Write COCO's layout: `images` maps ids to file names, `captions` are (annotation id, image id, text)."""
+        for folder in ("annotations", year):
+            (self.folder / folder).mkdir(exist_ok=True)
+        for number, name in images.items():
+            (self.folder / year / name).write_bytes(png(number % 256))
+        content = {
+            "info": {"year": 2017},
+            "images": [{"id": number, "file_name": name, "height": 4, "width": 6} for number, name in images.items()],
+            "annotations": [{"id": id_, "image_id": image, "caption": text} for id_, image, text in captions],
+        }
+        (self.folder / "annotations" / f"captions_{year}.json").write_text(json.dumps(content))
         return self.folder
 
     def csv(self, rows: list[list[str]]) -> Path:

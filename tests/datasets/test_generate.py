@@ -1,5 +1,7 @@
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,3 +96,16 @@ def test_images_damaged_after_loading_are_never_returned(make):
 def test_impossible_sizes_and_seeds_are_refused(make, size, seed):
     with pytest.raises(InputError, match="size of at least 1 and a seed of at least 0"):
         make.load(card(size=size, seed=seed))
+
+
+def test_a_change_of_any_module_that_draws_redraws():
+    folder = Path(generate.__file__).parent
+    seen, waiting = set(), ["scenes", "blooms"]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        found = re.findall(r"^from benchmark\.datasets\.(\w+) import", (folder / f"{name}.py").read_text(), re.M)
+        waiting += found
+    assert seen | {"generate"} == set(generate.DRAWING)

@@ -98,19 +98,55 @@ def test_malformed_metadata_is_refused_with_its_line(make):
         make.load(make.folder)
 
 
-def test_a_folder_needs_exactly_one_metadata_file(make):
-    with pytest.raises(InputError, match="holds neither metadata.jsonl nor metadata.csv"):
+def test_a_folder_without_metadata_holds_images_only_in_the_order_of_their_paths(make):
+    make.images(["b.PNG", "z/a.png", "a.jpeg", "z/.hidden.png", ".git/x.png"])
+    (make.folder / "notes.txt").write_text("no image")
+    (make.folder / "c.png").write_text("no image either")
+    data = make.load(make.folder)
+    assert [(s.id, shade(s.image), s.caption) for s in data] == [
+        ("a.jpeg", 2, None),
+        ("b.PNG", 0, None),
+        ("z/a.png", 1, None),
+    ]
+    assert data.left_out == [("c.png", "not an image of a known format")]
+    (make.folder / "d.png").write_bytes(png(9))
+    assert make.load(make.folder).ids == ["a.jpeg", "b.PNG", "d.png", "z/a.png"]
+
+
+def test_a_folder_without_images_or_with_two_metadata_files_is_refused(make):
+    with pytest.raises(InputError, match="holds neither metadata.jsonl nor metadata.csv .* nor any image file"):
         make.load(make.folder)
+    make.images(["a.png"])
+    with pytest.raises(InputError, match="names the caption column 'story', but .* holds neither metadata.jsonl nor"):
+        make.load(DatasetCard(name="x", kind="imagefolder", source=str(make.folder), caption="story"))
+    make.jsonl([{"file_name": "a.png", "text": "x"}])
+    make.csv([["file_name", "text"], ["a.png", "x"]])
+    with pytest.raises(InputError, match="holds both metadata.jsonl and metadata.csv; remove one"):
+        make.load(make.folder)
+
+
+def test_a_snapshot_in_the_hub_cache_may_link_to_its_own_blobs_and_no_others(make):
+    cache = make.folder / "hub"
+    snapshot = cache / "datasets--me--pairs" / "snapshots" / "0123abc"
+    for folder in (snapshot, cache / "datasets--me--pairs" / "blobs", cache / "datasets--me--private" / "blobs"):
+        folder.mkdir(parents=True)
+    (cache / "datasets--me--pairs" / "blobs" / "b1").write_bytes(png(5))
+    (cache / "datasets--me--private" / "blobs" / "b2").write_bytes(png(6))
+    (snapshot / "a.png").symlink_to("../../blobs/b1")
+    assert [shade(sample.image) for sample in make.load(snapshot)] == [5]
+    (snapshot / "b.png").symlink_to("../../../datasets--me--private/blobs/b2")
+    with pytest.raises(InputError, match="'b.png', which lies outside"):
+        make.load(snapshot)
 
 
 def test_columns_can_be_named_by_a_card_file(make):
     make.images(["a.png"])
     make.jsonl([{"file_name": "a.png", "story": "x", "nr": 5, "scene": "s"}])
-    with pytest.raises(InputError, match="its columns: file_name, story, nr, scene"):
-        make.load(make.folder)
+    assert not make.load(make.folder).has_captions
     path = make.folder / "card.yaml"
     path.write_text("my-set:\n  kind: imagefolder\n  source: .\n  caption: story\n  id: nr\n  group: scene\n")
     data = make.load(path)
     assert (data.name, data.ids, data.captions()) == ("my-set", ["5"], ["x"])
-    with pytest.raises(InputError, match="no id column 'key'"):
-        make.load(DatasetCard(name="x", kind="imagefolder", source=str(make.folder), caption="story", id="key"))
+    for field in ("id", "caption", "group", "image"):
+        with pytest.raises(InputError, match=f"no {field} column 'key' .its columns: file_name, story, nr, scene"):
+            make.load(DatasetCard(name="x", kind="imagefolder", source=str(make.folder), **{field: "key"}))

@@ -1,10 +1,12 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from dataset_files import png
+from dataset_files import png, shade
 
 from benchmark.catalog import DatasetCard, cards
 from benchmark.datasets import load_dataset
+from benchmark.datasets.load import resolve
 from benchmark.errors import InputError
 
 EMOJI = Path(__file__).parents[2] / "../shared/data/emoji.parquet"
@@ -38,8 +40,8 @@ def test_a_card_must_name_a_source_of_its_kind(make):
         make.load(DatasetCard(name="x", kind="parquet", source="gone.parquet"))
     with pytest.raises(InputError, match="needs a folder"):
         make.load(DatasetCard(name="x", kind="imagefolder", source=str(path)))
-    with pytest.raises(InputError, match="needs a file"):
-        make.load(DatasetCard(name="x", kind="parquet", source=str(make.folder)))
+    with pytest.raises(InputError, match="'x': kind coco needs a `source`"):
+        make.load(DatasetCard(name="x", kind="coco"))
 
 
 def test_max_samples_takes_whole_groups_and_no_more_than_there_are(make):
@@ -49,6 +51,41 @@ def test_max_samples_takes_whole_groups_and_no_more_than_there_are(make):
     assert set(small.ids) < set(large.ids) and sorted(small.ids) == small.ids
     with pytest.raises(InputError, match="0 \\(all\\) or more, not -1"):
         make.load(path, max_samples=-1)
+
+
+def test_the_smaller_of_two_limits_holds(make):
+    path = str(make.parquet([png(i) for i in range(20)], [str(i) for i in range(20)]))
+    card = DatasetCard(name="x", kind="parquet", source=path, max_samples=6)
+    assert [len(make.load(card, max_samples=count)) for count in (0, 4, 9)] == [6, 4, 6]
+    assert make.load(card).ids == make.load(path, max_samples=6).ids
+    with pytest.raises(InputError, match="max_samples must be 0"):
+        make.load(replace(card, max_samples=-1))
+
+
+def test_a_shuffle_seed_chooses_other_samples_and_keeps_their_order(make):
+    path = str(make.parquet([png(i // 2) for i in range(40)], [str(i) for i in range(40)]))
+    card = DatasetCard(name="x", kind="parquet", source=path, max_samples=10)
+    drawn = [make.load(replace(card, shuffle_seed=seed)) for seed in (-1, 0, 1, 0)]
+    assert drawn[1].ids == drawn[3].ids and len({tuple(data.ids) for data in drawn}) == 3
+    for data in drawn:
+        assert len(data) == 10 and data.ids == sorted(data.ids)
+        assert [(str(shade(s.image)), s.caption) for s in data] == [(str(int(s.id) // 2), str(int(s.id))) for s in data]
+    smaller = make.load(replace(card, shuffle_seed=0), max_samples=4)
+    assert len(smaller) == 4 and set(smaller.ids) < set(drawn[1].ids)
+    assert len(make.load(replace(card, shuffle_seed=0, max_samples=0))) == 40
+
+
+def test_a_folder_is_taken_for_what_lies_in_it(make):
+    make.images(["a.png"])
+    assert resolve(make.folder).kind == "imagefolder"
+    make.parquet([png(0)], ["a"], "00000.parquet")
+    assert resolve(make.folder).kind == "parquet"
+    make.tar("00000.tar", [("0.png", png(0)), ("0.txt", b"a")])  # img2dataset writes both
+    assert resolve(make.folder).kind == "webdataset"
+    make.coco({1: "1.jpg"}, [(1, 1, "x")])
+    assert resolve(make.folder).kind == "coco"
+    make.jsonl([{"file_name": "a.png", "text": "x"}])
+    assert resolve(make.folder).kind == "imagefolder"
 
 
 def test_a_source_is_found_relative_to_its_card(make):
@@ -69,6 +106,24 @@ def test_the_embedded_datasets_never_share_a_seed_between_pretraining_and_evalua
         40_000,
         16_000,
     }
+
+
+def test_the_datasets_of_the_paper_say_where_they_are_expected(make, monkeypatch):
+    monkeypatch.setenv("HOME", str(make.folder))
+    known = cards(DatasetCard)
+    assert [known[name].kind for name in ("coco", "coco-official", "flowers", "laion")] == [
+        "hub", "coco", "hub", "webdataset",
+    ]  # fmt: skip
+    with pytest.raises(
+        InputError, match=f"'coco-official': its source '{make.folder}/datasets/coco' does not exist; put"
+    ):
+        make.load("coco-official")
+    with pytest.raises(InputError, match="'laion': there are no tar shards at its source '~/datasets/laion'; put"):
+        make.load("laion")
+    (make.folder / "datasets" / "coco").mkdir(parents=True)
+    make.folder /= "datasets/coco"
+    make.coco({9: "000000000009.jpg"}, [(2, 9, "second"), (1, 9, "first")])
+    assert make.load("coco-official").captions() == ["first", "second"]
 
 
 @pytest.mark.skipif(not EMOJI.exists(), reason="the emoji dataset is not here")

@@ -15,11 +15,12 @@ class Numbers:
         return row
 
 
-def dataset(groups, captions=None, hashes=None, ids=None) -> PairedDataset:
+def dataset(groups, captions=None, hashes=None, ids=None, source_ids=None, **options) -> PairedDataset:
     n = len(groups)
     ids, captions, hashes = ids or [f"id{i}" for i in range(n)], captions or ["c"] * n, hashes or ["h"] * n
-    entries = [Entry(i, ids[i], str(groups[i]), captions[i], hashes[i]) for i in range(n)]
-    return PairedDataset("set", entries, Numbers())
+    source_ids = source_ids or [""] * n
+    entries = [Entry(i, ids[i], str(groups[i]), captions[i], hashes[i], source_ids[i]) for i in range(n)]
+    return PairedDataset("set", entries, Numbers(), **options)
 
 
 def test_samples_are_indexed_like_a_sequence():
@@ -47,6 +48,48 @@ def test_content_hash_changes_with_captions_and_image_bytes():
     assert base == dataset([1, 2], ["x", "y"], ["1", "2"], ["p", "q"]).content_hash
     assert base != dataset([1, 2], ["y", "x"], ["1", "2"]).content_hash
     assert base != dataset([1, 2], ["x", "y"], ["1", "3"]).content_hash
+
+
+def test_content_hash_covers_how_the_images_are_changed():
+    plain = dataset([1, 2])
+    changed = [dataset([1, 2], content_salt=salt) for salt in ("flip (seed 0)", "flip (seed 1)")]
+    assert len({data.content_hash for data in (plain, *changed)}) == 3
+    assert {data.fingerprint for data in changed} == {plain.fingerprint}
+
+
+def test_every_sample_of_a_row_gets_the_same_changed_image():
+    data = dataset(
+        [1, 1, 2], ids=["a#0", "a#1", "b"], source_ids=["a", "a", ""], transform=lambda image, id_: (image, id_)
+    )
+    assert [sample.image for sample in data] == [(0, "a"), (1, "a"), (2, "b")]
+    subset = dataset([1, 1, 2, 3], content_salt="s", transform=lambda image, id_: id_).limited(3)
+    assert len(subset) < 4 and [sample.image for sample in subset] == subset.ids
+    assert subset.content_hash != PairedDataset("set", subset._entries, Numbers()).content_hash
+
+
+def test_image_only_data_has_no_captions_and_says_so():
+    data = dataset([1, 2], [None, None], ["x", "y"], has_captions=False, missing="a.parquet holds id, image")
+    assert data[1].caption is None and data[1].image == 1
+    data.require("image")
+    for ask in (data.captions, lambda: data.require("text"), lambda: data.limited(1).require("text")):
+        with pytest.raises(InputError, match=r"dataset 'set' has no captions \(a.parquet holds id, image\).*`caption`"):
+            ask()
+    assert data.content_hash != dataset([1, 2], [None, None], ["x", "z"], has_captions=False).content_hash
+
+
+def test_text_only_data_has_no_images_and_says_so():
+    def forbidden(image, id_):
+        raise AssertionError("there is no image to change")
+
+    data = dataset([1, 2], ["x", "y"], ["", ""], has_images=False, transform=forbidden, content_salt="flip")
+    assert data[0].image is None and data[0].caption == "x" and data.captions() == ["x", "y"]
+    data.require("text")
+    for ask in (lambda: data.require("image"), lambda: data.limited(1).require("image")):
+        with pytest.raises(InputError, match="dataset 'set' has no images, which image encoders need.*`image`"):
+            ask()
+    assert data.content_hash == dataset([1, 2], ["x", "y"], ["", ""], has_images=False).content_hash
+    with pytest.raises(InputError, match="unknown modality 'images': did you mean image"):
+        data.require("images")
 
 
 def test_the_heldout_side_of_a_group_never_depends_on_other_samples():

@@ -4,12 +4,13 @@ import os
 import pytest
 from dataset_files import png, shade
 
+from benchmark.catalog import DatasetCard
 from benchmark.datasets import scan
 from benchmark.datasets.decode import decode
 from benchmark.errors import InputError, WorkError
 
 
-def forbidden(data):
+def forbidden(*_):
     raise AssertionError("decoded again")
 
 
@@ -80,6 +81,46 @@ def test_a_second_load_decodes_nothing_and_finds_the_same(make, monkeypatch, kin
     assert (first.heldout == second.heldout).all()
     monkeypatch.setattr(scan, "decode", decode)
     assert [shade(s.image) for s in first] == [shade(s.image) for s in second]
+
+
+def test_what_is_missing_as_a_whole_is_remembered_too(make, monkeypatch):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    images = make.parquet([png(0), png(1)], None, "images.parquet", label=[1, 2])
+    pq.write_table(pa.table({"text": ["a", "b"], "label": [1, 2]}), make.folder / "texts.parquet")
+    for source in (images, make.folder / "texts.parquet"):
+        first = make.load(source)
+        with monkeypatch.context() as patch:
+            patch.setattr(scan, "_judge", forbidden)
+            second = make.load(source)
+        assert (first.has_images, first.has_captions) == (second.has_images, second.has_captions)
+        assert first.fingerprint == second.fingerprint and first.content_hash == second.content_hash
+        assert [sample._replace(image=None) for sample in first] == [sample._replace(image=None) for sample in second]
+
+
+def test_another_choice_of_captions_or_augmentation_decodes_nothing(make, monkeypatch):
+    path = str(make.parquet([png(0), png(1)], None, captions=[["a", "b"], ["c"]]))
+    card = DatasetCard(name="x", kind="parquet", source=path)
+    assert make.load(card).captions() == ["a", "c"]
+    monkeypatch.setattr(scan, "decode", forbidden)
+    changed = DatasetCard(
+        name="y", kind="parquet", source=path, captions="all", seed=3, augment=("flip",), max_samples=3
+    )
+    assert make.load(changed).captions() == ["a", "b", "c"]
+
+
+def test_half_characters_in_captions_are_replaced_and_in_names_refused(make):
+    make.images(["a.png"])
+    make.jsonl([{"file_name": "a.png", "text": "half \ud83d, whole \ud83d\ude00", "scene": "\udc00"}])
+    assert make.load(make.folder).captions() == ["half \ufffd, whole \U0001f600"]
+    card = DatasetCard(name="x", kind="imagefolder", source=str(make.folder), group="scene")
+    with pytest.raises(InputError, match="the name '.udc00' is not valid Unicode; rename"):
+        make.load(card)
+    (make.folder / "metadata.jsonl").unlink()
+    (make.folder / os.fsdecode(b"\xff.png")).write_bytes(png(0))
+    with pytest.raises(InputError, match="is not valid Unicode"):
+        make.load(make.folder)
 
 
 def test_a_damaged_manifest_is_written_anew(make):

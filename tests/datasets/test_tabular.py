@@ -2,11 +2,13 @@ import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dataset_files import png, shade
 
 from benchmark.catalog import DatasetCard
-from benchmark.errors import InputError
+from benchmark.errors import InputError, WorkError
 
 
 def card(path, **fields) -> DatasetCard:
@@ -37,8 +39,8 @@ def test_parquet_written_by_the_datasets_library_is_read(make):
 
 def test_a_missing_column_is_reported_with_the_columns_that_exist_and_a_card(make):
     path = make.parquet([png(0)], None, story=["x"])
-    with pytest.raises(InputError, match=r"no caption column \(its columns: image, story\).*field `caption`"):
-        make.load(path)
+    with pytest.raises(InputError, match=r"no caption column 'tale' \(its columns: image, story\).*field `caption`"):
+        make.load(card(path, caption="tale"))
     with pytest.raises(InputError, match="no image column 'photo'"):
         make.load(card(path, image="photo", caption="story"))
     with pytest.raises(InputError, match="holds string, not images"):
@@ -46,13 +48,62 @@ def test_a_missing_column_is_reported_with_the_columns_that_exist_and_a_card(mak
     assert make.load(card(path, caption="story"))[0].caption == "x"
 
 
-def test_without_any_image_column_the_error_lists_the_columns(make):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def test_a_table_without_a_caption_column_holds_images_only(make):
+    data = make.load(make.parquet([png(0), b"x", png(2)], None, story=["x", "y", "z"]))
+    assert (data.has_images, data.has_captions) == (True, False)
+    assert [(s.id, shade(s.image), s.caption) for s in data] == [("00000000", 0, None), ("00000002", 2, None)]
+    assert data.left_out == [("00000001", "not an image of a known format")]
+    with pytest.raises(InputError, match="has no captions .*pairs.parquet holds image, story.*field `caption`"):
+        data.require("text")
 
-    pq.write_table(pa.table({"text": ["a"], "url": ["b"]}), make.folder / "bare.parquet")
-    with pytest.raises(InputError, match=r"no image column \(its columns: text, url\)"):
+
+def test_a_table_without_an_image_column_holds_captions_only(make):
+    pq.write_table(pa.table({"text": ["a", None, "c"], "url": ["u", "v", "w"]}), make.folder / "bare.parquet")
+    data = make.load(make.folder / "bare.parquet")
+    assert (data.has_images, data.has_captions) == (False, True)
+    assert [(s.id, s.image, s.caption) for s in data] == [("00000000", None, "a"), ("00000002", None, "c")]
+    assert data.left_out == [("00000001", "no caption")] and data.groups.tolist() == [0, 1]
+    with pytest.raises(InputError, match="has no images .*bare.parquet holds text, url"):
+        data.require("image")
+
+
+def test_a_table_with_neither_is_refused_with_its_columns(make):
+    pq.write_table(pa.table({"label": [1], "url": ["b"]}), make.folder / "bare.parquet")
+    with pytest.raises(InputError, match=r"no image or caption column \(its columns: label, url\)"):
         make.load(make.folder / "bare.parquet")
+
+
+def test_a_folder_of_shards_is_one_table_in_the_order_of_their_names(make):
+    for name, first in (("b-00001.parquet", 4), ("a-00000.parquet", 0), ("b-00000.parquet", 2)):
+        make.parquet([png(first), png(first + 1)], [str(first), str(first + 1)], name)
+    for source in (make.folder, card(make.folder)):
+        data = make.load(source)
+        assert [(s.id, shade(s.image), s.caption) for s in data] == [(f"{i:08d}", i, str(i)) for i in range(6)]
+    make.parquet([png(9)], ["nine"], "b-00000.parquet")
+    with pytest.raises(WorkError, match="changed after"):
+        data[0]
+    assert make.load(make.folder).captions() == ["0", "1", "nine", "4", "5"]
+
+
+def test_shards_with_other_columns_are_refused_by_name(make):
+    make.parquet([png(0)], ["a"], "a.parquet")
+    make.parquet([png(1)], None, "b.parquet", story=["b"])
+    with pytest.raises(InputError, match=r"b.parquet has the columns image, story, but a.parquet beside it has image,"):
+        make.load(make.folder)
+    with pytest.raises(InputError, match="holds no .parquet file"):
+        (make.folder / "empty").mkdir()
+        make.load(card(make.folder / "empty"))
+
+
+def test_a_name_full_of_wildcards_is_only_a_name(make):
+    make.parquet([png(1)], ["other"], "p1.parquet")
+    assert make.load(make.parquet([png(0)], ["a"], "p[1]*.parquet")).captions() == ["a"]
+
+
+def test_all_captions_of_a_row_can_be_taken(make):
+    path = make.parquet([png(0), png(1)], None, captions=[["a", " ", "b"], ["c"]])
+    data = make.load(card(path, captions="all"))
+    assert data.captions() == ["a", "b", "c"] and data.groups.tolist() == [0, 0, 1] and len(set(data.ids)) == 3
 
 
 def test_the_first_of_several_captions_is_taken(make):
@@ -117,9 +168,6 @@ def test_a_truncated_file_is_refused(make):
 
 
 def test_an_empty_row_group_at_the_start_hides_nothing(make):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     table = pa.table({"image": [png(0), png(1)], "text": ["a", "b"]})
     with pq.ParquetWriter(make.folder / "groups.parquet", table.schema) as writer:
         writer.write_table(table.slice(0, 0))

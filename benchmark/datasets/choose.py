@@ -1,0 +1,52 @@
+"""Which captions of an image become samples, and which samples form a group."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from benchmark.catalog import CHOICES, DatasetCard
+from benchmark.datasets.hashing import digest_all, position
+from benchmark.datasets.paired import Entry
+from benchmark.errors import InputError, unknown
+
+if TYPE_CHECKING:
+    from benchmark.datasets.scan import Verdict
+    from benchmark.datasets.source import Rows
+
+MODES = CHOICES[DatasetCard]["captions"]
+
+
+def entries(rows: "Rows", verdicts: "Sequence[Verdict]", card: DatasetCard) -> list[Entry]:
+    """Return the samples of the readable rows, in order; `verdicts` has one item per row (text-only: with no hash).
+
+    `card.captions` decides among the captions of a row: `first`; `all`, each one a sample with the id `ID#0`, `ID#1`,
+    ... (also of a row with a single caption: so ids stay unique whatever the source's ids look like); or `seed`, one
+    drawn from the hash of `card.seed` and the row's id, which never depends on the other rows. Without captions every
+    row is one sample under its own id.
+
+    Samples of one row share a group in every mode: the row's own key, else its image, else its captions. Raises
+    InputError for an unknown mode.
+    """
+    if card.captions not in MODES:
+        raise InputError(f"dataset '{card.name}', field 'captions': {unknown('choice', card.captions, MODES)}")
+    found: list[Entry] = []
+    for row, (id_, captions, key, verdict) in enumerate(
+        zip(rows.ids, rows.captions, rows.groups, verdicts, strict=True)
+    ):
+        if verdict.reason:
+            continue
+        # Equal texts are the same sample to a text encoder, as byte-identical images are to an image encoder: in two
+        # groups, they would stand on both sides of the held-out split.
+        group = key or verdict.hash or digest_all(captions)
+        if not rows.has_captions:
+            found.append(Entry(row, id_, group, None, verdict.hash))
+        elif card.captions == "all":
+            found += [Entry(row, f"{id_}#{i}", group, text, verdict.hash, id_) for i, text in enumerate(captions)]
+        else:
+            chosen = drawn(card.seed, id_, len(captions)) if card.captions == "seed" else 0
+            found.append(Entry(row, id_, group, captions[chosen], verdict.hash))
+    return found
+
+
+def drawn(seed: int, id_: str, count: int) -> int:
+    """Return the number, below `count`, of the caption that `seed` draws for the row `id_`: each one equally likely."""
+    return position(f"caption {seed}", id_) * count >> 64
