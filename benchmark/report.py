@@ -1,5 +1,6 @@
-"""Tables as files that other programs read."""
+"""Tables as files that other programs read, and as text for a terminal."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,3 +22,10 @@ def write(table: pd.DataFrame, stem: Path) -> None:
     """Write a table beside each other as `stem`.csv and `stem`.parquet."""
     stem.with_suffix(".csv").write_bytes(csv(table))
     table.to_parquet(stem.with_suffix(".parquet"), index=False)
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of texts under a header, in aligned columns."""
+    table = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)

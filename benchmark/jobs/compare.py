@@ -30,6 +30,10 @@ FEW_SEEDS = 5
 def compare(config: CompareConfig) -> int:
     """Run the `compare` command; returns its exit code."""
     plan = make_plan(config)
+    if config.dry_run:
+        from benchmark.jobs.dry_run import dry_run
+
+        return dry_run(plan)
     tracking.open_store()
     dataset = load_dataset(plan.suite.dataset, plan.suite.max_samples, CACHE)
     rows = sample_sets(plan, dataset)

@@ -83,12 +83,12 @@ class PretrainConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodersConfig:
-    """List the encoder cards: kind, modality, library, token rule, source and licence."""
+    """List the encoder cards: what they are, their download, whether it is here already, source and licence."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetsConfig:
-    """List the dataset cards."""
+    """List the dataset cards: samples, download, whether it is here already, source and licence."""
 
 
 @dataclass(frozen=True, kw_only=True)

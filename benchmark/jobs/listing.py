@@ -2,50 +2,60 @@
 
 from benchmark.catalog import DatasetCard, EncoderCard, SuiteCard, cards, local_path
 from benchmark.jobs.configs import DatasetsConfig, EncodersConfig, SuitesConfig
+from benchmark.report import text_table
 
 
 def encoders(config: EncodersConfig) -> int:
     """Run the `encoders` command; returns its exit code."""
-    _table(
-        ("name", "kind", "modality", "library", "token", "source", "licence"),
-        [
-            (c.name, c.kind, c.modality, c.library, c.token, _source(c.source, c.base), c.licence)
-            for c in cards(EncoderCard).values()
-        ],
-    )
+    from benchmark.encoders.hub import is_cached
+
+    header = ("name", "kind", "modality", "layers", "token", "download", "here", "library", "source", "licence")
+    rows = []
+    for c in cards(EncoderCard).values():
+        local = local_path(c.source, c.base) is not None
+        here = "ships" if local else "yes" if is_cached(c) else "no"
+        source = "" if local else f"{c.source} {c.pretrained}".strip()
+        download = _megabytes(c.download_mb)
+        rows.append((c.name, c.kind, c.modality, c.shape, c.token, download, here, c.library, source, c.licence))
+    print(text_table(header, rows))
+    print("\nhere: ships with the project, or lies in the Hugging Face cache. Towers of one model share a download.")
+    print("Your own encoder is five lines of YAML: docs/cards.md.")
     return 0
 
 
 def datasets(config: DatasetsConfig) -> int:
     """Run the `datasets` command; returns its exit code."""
-    _table(
-        ("name", "kind", "samples", "source", "licence"),
-        [
-            (c.name, c.kind, f"{c.size:,}" if c.size else "", _source(c.source, c.base), c.licence)
-            for c in cards(DatasetCard).values()
-        ],
-    )
-    print("Your own: dataset=PATH of a Parquet file, of an image folder with metadata.jsonl/csv, or of a YAML card.")
+    from benchmark.datasets.hub import is_fetched
+
+    header = ("name", "kind", "samples", "download", "here", "source", "licence")
+    rows = []
+    for c in cards(DatasetCard).values():
+        made = not c.source
+        here = "made here" if made else "yes" if local_path(c.source, c.base) or is_fetched(c) else "no"
+        samples = f"{c.size:,}" if c.size else ""
+        rows.append((c.name, c.kind, samples, _megabytes(c.download_mb), here, c.source, c.licence))
+    print(text_table(header, rows))
+    print("\nYour own: dataset=PATH of a Parquet file, of a folder (images, COCO, tar shards, Parquet files),")
+    print("or of a YAML card (docs/cards.md).")
     return 0
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1000:.1f} GB" if size >= 1000 else f"{size} MB" if size else ""
 
 
 def suites(config: SuitesConfig) -> int:
     """Run the `suites` command; returns its exit code."""
-    _table(
-        ("name", "dataset", "encoders", "layers", "seeds", "k", "expansion"),
-        [
-            (c.name, c.dataset, ",".join(c.encoders), c.layers, ",".join(map(str, c.seeds)), str(c.k), str(c.expansion))
-            for c in cards(SuiteCard).values()
-        ],
-    )
+    header = ("name", "dataset", "encoders", "layers", "seeds", "k", "expansion")
+    rows = [
+        (c.name, c.dataset, _few(c.encoders), c.layers, ",".join(map(str, c.seeds)), str(c.k), str(c.expansion))
+        for c in cards(SuiteCard).values()
+    ]
+    print(text_table(header, rows))
     return 0
 
 
-def _source(source: str, base: str) -> str:
-    return "ships with the project" if source and local_path(source, base) is not None else source
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+def _few(names: tuple[str, ...], shown: int = 6) -> str:
+    """Return the first names and how many there are in all."""
+    more = f",... ({len(names)})" if len(names) > shown else ""
+    return ",".join(names[:shown]) + more
