@@ -138,6 +138,7 @@ class SuiteCard:
     """heldout | train | all: the sample sets that are compared; the first one gives the headline."""
     learning_rate: float = 5e-5
     batch_size: int = 256
+    """Vectors a training step: global ones, and stored tokens where tokens train too."""
     epochs: int = 1
     center: bool = False
     """Start b_dec at the mean of the training activations (False: at 0, as the paper)."""

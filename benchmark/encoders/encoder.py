@@ -92,6 +92,9 @@ class Encoder:
         self.widths: dict[int, int] = {layer: states[layer].shape[-1] for layer in self.layers}
         self.state_bytes = sum(states[layer][0].numel() * 4 for layer in self.layers)
         """Bytes that all tokens of one blank sample take at all layers on offer."""
+        weights = sum(parameter.numel() for parameter in tower.module.parameters())
+        self.flop = 2.0 * weights * max(state.shape[1] for state in states.values())
+        """Floating-point operations for one blank sample, roughly: two for each weight and token."""
         if compile:
             compile_blocks(tower.module)
             try:

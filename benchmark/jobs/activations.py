@@ -1,12 +1,10 @@
-"""One pass over the data per encoder: every sample's global vector at each wanted layer, in memory-mapped files."""
+"""One pass over the data per encoder: every sample's vectors at each wanted layer, written once and in order."""
 
 import contextlib
-import json
-import os
+import logging
 import shutil
-import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,112 +16,216 @@ from tqdm import tqdm
 from benchmark.datasets import PairedDataset
 from benchmark.encoders import Encoder
 from benchmark.errors import WorkError
+from benchmark.jobs.activation_files import (
+    Activations,
+    Layout,
+    Writer,
+    locked,
+    name,
+    read_activations,
+    remove_abandoned,
+)
+from benchmark.jobs.prefetch import Inputs, Rows, batches, prepared
+from benchmark.jobs.token_draw import draw, id_keys, take
 
-BATCH = 128
-DONE = "done.json"
-
-Activations = dict[int, NDArray[np.float32]]
-
-
-def read_activations(folder: Path, layers: list[int], n_samples: int) -> Activations | None:
-    """Return finished activations {layer: (N, d)} of a folder, memory-mapped, or None."""
-    try:
-        done = json.loads((folder / DONE).read_text())["n_samples"]
-        arrays = {layer: np.load(_path(folder, layer), mmap_mode="r") for layer in layers}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return arrays if done == n_samples and all(len(array) == n_samples for array in arrays.values()) else None
+LOG = logging.getLogger("benchmark")
+SHARD_ROWS = 8192
+SHARD_BYTES = 256 << 20
+"""Rows and bytes of a shard at most; two shards are in memory at a time."""
+BATCH = {"cuda": (256, 8 << 30)}
+SMALL_BATCH = (64, 1 << 30)
+"""Samples of a batch at most, and bytes that all its tokens take at all layers; on a GPU, and elsewhere."""
+IMAGE_SECONDS, CORE_FLOPS = 3e-3, 1e11
+"""What decoding and preprocessing an image takes, and what a core computes a second: orders of magnitude only."""
 
 
-def extract(encoder: Encoder, dataset: PairedDataset, layers: list[int], folder: Path) -> Activations:
-    """Run an encoder once over a dataset and return {layer: (N, d)} float32 global vectors, memory-mapped.
+def extract(
+    encoder: Encoder, dataset: PairedDataset, layers: list[int], folder: Path, *, tokens: int = 0
+) -> Activations:
+    """Run an encoder once over a dataset and return its activations at some layers, memory-mapped.
 
-    Images are decoded and preprocessed in threads while the model works; captions are encoded in order of length, so
-    that batches hold little padding. A finished folder is used again. Raises WorkError when the disk is full and
-    ValueError for a vector that is not finite, naming encoder, layer and sample.
+    Images are decoded and preprocessed in threads while the model works; captions are encoded in order of length
+    within shards. Vectors are appended to one file per layer, shard by shard, in the dataset's order. A finished
+    folder is used again; a process that was killed at any moment is followed by one that goes on behind the last
+    finished shard and writes the same bytes; while another process writes to the folder, this one waits for it. A
+    batch that does not fit a GPU is halved, and later batches with it.
+
+    `tokens` above 0 stores up to that many tokens of every sample and layer beside the global vector, for training on
+    them: drawn uniformly and without replacement from the real ones (never padding) by a generator that depends only
+    on the sample's id and on their number, hence the same positions at all layers of a plain model and in every stage
+    of a hierarchical one its own. The global token itself is not among them where it is a token (rules cls, eot and
+    last): its vector is stored anyway and always trains. This bounds the disk, 4 bytes * N * (tokens + 1) * d a
+    layer (COCO's 118,287 images, 16 tokens, d = 768: 6.2 GB a layer; all 197 tokens of ViT-B/16 would be 72 GB), and
+    the memory, whatever the size of a stage's feature map.
+
+    Raises WorkError when the disk or the device's memory is too small and ValueError for a vector that is not finite,
+    naming encoder, layer and sample.
     """
-    found = read_activations(folder, layers, len(dataset))
+    found = read_activations(folder, layers, len(dataset), tokens)
     if found is not None:
         return found
-    _remove_abandoned(folder.parent)
-    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir(parents=True)
-        arrays = {layer: _reserved(_path(partial, layer), (len(dataset), encoder.widths[layer])) for layer in layers}
-        bar = tqdm(total=len(dataset), desc=f"encode {encoder.name}", unit="sample", mininterval=0.5)
-        for rows, inputs in _prepared(encoder, dataset):
-            outputs = encoder.forward(inputs, layers)
-            for layer, output in outputs.items():
-                pooled = output.pooled.float().cpu().numpy()
-                if not np.isfinite(pooled).all():
-                    sample = dataset.ids[rows[int(np.argmax(~np.isfinite(pooled).all(1)))]]
-                    raise ValueError(f"encoder '{encoder.name}', layer {layer}: sample '{sample}' is not finite.")
-                arrays[layer][rows] = pooled
-            bar.update(len(rows))
-        bar.close()
-        for array in arrays.values():
-            array.flush()
-        (partial / DONE).write_text(json.dumps({"n_samples": len(dataset)}))
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
+        with locked(folder):
+            found = read_activations(folder, layers, len(dataset), tokens)
+            if found is not None:  # another process was done meanwhile
+                return found
+            remove_abandoned(folder.parent)
+            try:
+                _fill(encoder, dataset, layers, folder, tokens)
+            except ValueError:  # these samples can never be finished
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
     except OSError as error:
-        found = read_activations(folder, layers, len(dataset))
-        if found is not None:  # another process was done first
-            return found
-        raise WorkError(f"the activations of '{encoder.name}' cannot be written to {folder.parent}: {error}.") from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    again = read_activations(folder, layers, len(dataset))
+        raise WorkError(
+            f"the activations of '{encoder.name}' cannot be written to {folder.parent}: {error}; what is finished is "
+            "kept and a further run goes on behind it."
+        ) from None
+    again = read_activations(folder, layers, len(dataset), tokens)
     if again is None:
         raise WorkError(f"the activations in {folder} cannot be read back; is the disk full?")
     return again
 
 
-def _remove_abandoned(parent: Path) -> None:
-    """Remove what killed processes left unfinished and nobody has written to for a day."""
-    for partial in parent.glob("*.partial"):
-        with contextlib.suppress(OSError):  # another process finished it meanwhile
-            written = max(path.stat().st_mtime for path in [partial, *partial.glob("*")])
-            if time.time() - written > 86400:
-                shutil.rmtree(partial, ignore_errors=True)
+def _fill(encoder: Encoder, dataset: PairedDataset, layers: list[int], folder: Path, tokens: int) -> None:
+    size = _batch_size(encoder)
+    widths = {layer: encoder.widths[layer] for layer in layers}
+    row_bytes = Layout(0, widths, tokens, 0).row_bytes
+    shard = max(size, min(SHARD_ROWS, SHARD_BYTES // row_bytes) // size * size)
+    writer = Writer(folder, Layout(len(dataset), widths, tokens, shard))
+    captions = dataset.captions() if encoder.modality == "text" else None
+    lengths = None if captions is None else [len(caption.encode("utf-8", "replace")) for caption in captions]
+    plan = batches(lengths, range(writer.rows, len(dataset)), size, shard)
+    reader = _Reader(encoder, dataset, layers, tokens)
+    written: Future[None] | None = None
+    with (
+        _model_threads(encoder),
+        contextlib.closing(writer),
+        ThreadPoolExecutor(1) as disk,
+        contextlib.closing(reader.vectors(plan)) as vectors,
+        tqdm(
+            total=len(dataset),
+            initial=writer.rows,
+            desc=f"encode {encoder.name}",
+            unit="sample",
+            mininterval=0.5,
+        ) as bar,
+    ):
+        for start in range(writer.rows, len(dataset), shard):
+            rows = min(shard, len(dataset) - start)
+            block = {array: np.zeros((rows, *shape), kind) for array, (shape, kind) in writer.layout.arrays.items()}
+            filled = 0
+            while filled < rows:
+                chosen, found = next(vectors)
+                for array, values in found.items():
+                    block[array][chosen - start] = values
+                filled += len(chosen)
+                bar.update(len(chosen))
+            if written is not None:
+                written.result()
+            written = disk.submit(writer.append, block)
+        if written is not None:
+            written.result()
 
 
-def _prepared(encoder: Encoder, dataset: PairedDataset) -> Iterator[tuple[NDArray[np.int64], dict[str, Any]]]:
-    """Yield (rows, inputs) of all samples, with a few batches prepared ahead."""
-    text = encoder.modality == "text"
-    captions = dataset.captions() if text else []
-    order = np.argsort([len(c) for c in captions], kind="stable") if text else np.arange(len(dataset))
-
-    def prepare(rows: NDArray[np.int64]) -> dict[str, Any]:
-        batch = [captions[i] for i in rows] if text else [dataset[int(i)].image for i in rows]
-        return encoder.preprocess(batch)
-
-    workers = max(2, torch.get_num_threads())
-    with ThreadPoolExecutor(workers) as pool:
-        batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
-        waiting = [pool.submit(prepare, rows) for rows in batches[: 2 * workers]]
-        for i, rows in enumerate(batches):
-            inputs = waiting.pop(0).result()
-            if i + 2 * workers < len(batches):
-                waiting.append(pool.submit(prepare, batches[i + 2 * workers]))
-            yield rows, inputs
+def _batch_size(encoder: Encoder) -> int:
+    samples, memory = BATCH.get(encoder.device.type, SMALL_BATCH)
+    return int(max(1, min(samples, memory // encoder.state_bytes)))
 
 
-def _reserved(path: Path, shape: tuple[int, int]) -> np.memmap:
-    """Return a new memory-mapped array whose disk space is taken already.
+@contextlib.contextmanager
+def _model_threads(encoder: Encoder) -> Iterator[None]:
+    """On a CPU, give a small image model few threads: its share of the work.
 
-    Writing into a hole of a full disk would end the process without a word.
+    Threads of one matrix product wait for each other, and wait long where other threads decode images on the same
+    cores. The share is computed from nominal speeds, not timed: another number of threads may round differently, and a
+    process that goes on behind another must write the same bytes.
     """
-    array: np.memmap = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    else:
-        array[:] = 0
-        array.flush()
-    return array
+    cores = torch.get_num_threads()
+    if encoder.device.type != "cpu" or encoder.modality != "image":
+        yield
+        return
+    model = encoder.flop / CORE_FLOPS
+    torch.set_num_threads(max(1, round(cores * model / (model + IMAGE_SECONDS))))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(cores)
 
 
-def _path(folder: Path, layer: int) -> Path:
-    return folder / f"L{layer:02d}.npy"
+class _Reader:
+    """Runs the model on batches and brings back what is stored of them."""
+
+    def __init__(self, encoder: Encoder, dataset: PairedDataset, layers: list[int], tokens: int) -> None:
+        self.encoder, self.dataset, self.layers, self.tokens = encoder, dataset, layers, tokens
+        self.most: int | None = None
+        """Samples that fit the device's memory, once some did not."""
+        self.keys = id_keys(dataset.ids) if tokens else torch.empty(0)
+
+    def vectors(self, plan: Iterator[Rows]) -> Generator[tuple[Rows, dict[str, NDArray[Any]]]]:
+        """Yield (rows, {array: values}) of all batches in order.
+
+        A batch's results are fetched after the next batch was started: a GPU works meanwhile.
+        """
+        before: tuple[Rows, list[dict[str, torch.Tensor]]] | None = None
+        with contextlib.closing(prepared(self.encoder, self.dataset, plan)) as ready:
+            for rows, inputs in ready:
+                started = rows, self._start(rows, inputs)
+                if before is not None:
+                    yield self._fetched(*before)
+                before = started
+        if before is not None:
+            yield self._fetched(*before)
+
+    def _start(self, rows: Rows, inputs: Inputs) -> list[dict[str, torch.Tensor]]:
+        """Run the model on a batch, in parts that fit the device's memory."""
+        parts: list[dict[str, torch.Tensor]] = []
+        done = 0
+        while done < len(rows):
+            part = slice(done, done + (self.most or len(rows)))
+            try:
+                parts.append(self._run(rows[part], {key: value[part] for key, value in inputs.items()}))
+                done = part.stop
+                continue
+            except torch.OutOfMemoryError:
+                pass  # retried outside, where the exception no longer holds the tensors
+            tried = len(rows[part])
+            if tried == 1:
+                raise WorkError(
+                    f"encoder '{self.encoder.name}' does not fit the memory of device '{self.encoder.device}' with a "
+                    "single sample; choose a smaller encoder, precision=bfloat16 or device=cpu."
+                )
+            self.most = (tried + 1) // 2
+            if self.encoder.device.type == "cuda":
+                torch.cuda.empty_cache()
+            LOG.warning("%s: out of memory, going on with batches of %d.", self.encoder.name, self.most)
+        return parts
+
+    # Inference mode saves autograd's bookkeeping; the results leave as NumPy arrays, so nobody can need it.
+    @torch.inference_mode()
+    def _run(self, rows: Rows, inputs: Inputs) -> dict[str, torch.Tensor]:
+        found: dict[str, torch.Tensor] = {}
+        drawn: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        for layer, output in self.encoder.forward(inputs, self.layers).items():
+            found[name(layer)] = output.pooled
+            if self.tokens:
+                length = output.tokens.shape[1]
+                if length not in drawn:  # layers of the same length have the same mask
+                    allowed = self.encoder.other_tokens(inputs, output)
+                    drawn[length] = draw(self.keys[rows].to(allowed.device), allowed, self.tokens)
+                positions, counts = drawn[length]
+                found[name(layer, "tokens")] = take(output.tokens, positions, counts)
+                found[name(layer, "counts")] = counts
+        return found
+
+    def _fetched(self, rows: Rows, parts: list[dict[str, torch.Tensor]]) -> tuple[Rows, dict[str, NDArray[Any]]]:
+        values = {array: np.concatenate([part[array].cpu().numpy() for part in parts]) for array in parts[0]}
+        for layer in self.layers:
+            for array in (name(layer), name(layer, "tokens")):
+                finite = np.isfinite(values[array]).reshape(len(rows), -1).all(1) if array in values else np.ones(1)
+                if not finite.all():
+                    sample = self.dataset.ids[rows[int(np.argmin(finite))]]
+                    raise ValueError(
+                        f"encoder '{self.encoder.name}', layer {layer}: sample '{sample}' is not finite"
+                        + (f" in {self.encoder.precision}." if self.encoder.precision != "float32" else ".")
+                    )
+        return rows, values

@@ -31,9 +31,9 @@ class RunConfig:
     learning_rate: float | None = None
     """Step size of Adam."""
     batch_size: int | None = None
-    """Samples a training step."""
+    """Vectors a training step."""
     epochs: int | None = None
-    """Passes over the training samples."""
+    """Passes over the training vectors."""
     tokens: int | None = None
     """Tokens of each sample that train the SAEs beside its global vector (0: none)."""
     device: str = "auto"

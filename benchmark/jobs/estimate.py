@@ -46,7 +46,7 @@ def estimate_encoder(plan: Plan, card: EncoderCard, n_samples: int, n_training: 
         card,
         widths,
         download=0 if is_cached(card) else card.download_mb * 10**6,
-        activations=n_samples * (1 + suite.tokens) * sum(widths) * FLOAT,
+        activations=n_samples * ((1 + suite.tokens) * sum(widths) + (1 if suite.tokens else 0) * len(widths)) * FLOAT,
         models=seeds * sum(2 * plan.n_latents(width) * width * FLOAT for width in widths),
         features=seeds * sum(n_samples * (suite.k * _slot(plan.n_latents(width)) + GROUP) for width in widths),
         encode=_encode_seconds(plan, card, outline.gflop, n_samples) if outline.gflop else 0.0,

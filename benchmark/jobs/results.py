@@ -79,4 +79,6 @@ def plan_params(plan: Plan) -> dict[str, Any]:
         "seeds": ",".join(map(str, plan.suite.seeds)),
         "report_on": ",".join(plan.suite.report_on),
         "device": plan.device,
+        "precision": plan.precision,
+        "compile": plan.compile,
     }

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,9 @@ from benchmark.jobs import keys, tracking
 from benchmark.jobs.configs import TrainJobConfig
 from benchmark.jobs.plan import Plan, make_plan, pick_layers
 from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
+
+if TYPE_CHECKING:
+    from benchmark.jobs.activation_files import Activations
 
 
 def train_suite(config: TrainJobConfig) -> int:
@@ -44,8 +47,12 @@ def train_suite(config: TrainJobConfig) -> int:
 def train_all(plan: Plan, dataset: PairedDataset) -> tuple[list[Trained], dict[str, str]]:
     """Return the train runs of all encoders and seeds, and {encoder: error} of those that failed.
 
-    Finished runs with the same key are reused; an encoder that fails does not stop the others.
+    Finished runs with the same key are reused; an encoder that fails does not stop the others. Raises InputError,
+    before any work, for a dataset that lacks what one of the encoders reads.
     """
+    for card in plan.encoders:
+        if card.library != "activations":  # which need the samples' ids only
+            dataset.require(card.modality)
     trained: list[Trained] = []
     failed: dict[str, Exception] = {}
     for card in plan.encoders:
@@ -71,6 +78,8 @@ def _train_encoder(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> lis
         "content": dataset.content_hash,
         "groups": dataset.grouping_hash,
         "recipe": plan.recipe(),
+        # Like the device, torch.compile changes results by rounding only and is recorded, but not part of the key.
+        "precision": plan.precision if card.library != "activations" else "",
     }
     done: dict[int, Trained] = {}
     key = {seed: keys.content_key({**base, "init_seed": seed, "order_seed": seed}) for seed in plan.suite.seeds}
@@ -98,38 +107,74 @@ def _train_seeds(
     plan: Plan, card: EncoderCard, dataset: PairedDataset, seeds: list[int], key: Mapping[int, str]
 ) -> dict[int, tuple[str, Path]]:
     """Extract once, train all layers and seeds together, and log one run per seed."""
-    from benchmark.encoders import load_encoder
-    from benchmark.jobs.activations import extract
     from benchmark.sae import TopKSAE, shuffled_batches, steps, train
+    from benchmark.sae.trainer import mean, n_items
 
-    encoder = load_encoder(card, plan.device)
-    layers = pick_layers(plan.layers, encoder.layers, card.name)
-    sizes = {layer: plan.n_latents(encoder.widths[layer]) for layer in layers}
-    identity = {"encoder": keys.encoder_identity(card), "version": keys.ACTIVATIONS}
-    name = keys.content_key(
-        {**identity, "samples": dataset.fingerprint, "content": dataset.content_hash, "layers": layers}
-    )
-    activations = extract(encoder, dataset, layers, CACHE / "activations" / f"{card.name}-{name}")
-    del encoder
+    widths, activations = _activations(plan, card, dataset)
     rows = np.arange(len(dataset)) if plan.suite.train_on == "all" else np.flatnonzero(~dataset.heldout)
     if not len(rows):
         raise InputError(f"dataset '{dataset.name}': no sample is left to train on; use more samples.")
     saes = {}
-    for layer, array in activations.items():
-        mean = np.asarray(array[rows]).mean(0, dtype=np.float64) if plan.training.center else None
+    for layer, width in widths.items():
+        tokens, counts = activations.tokens.get(layer), activations.counts.get(layer)
+        centre = mean(activations.pooled[layer], rows, tokens, counts) if plan.training.center else None
         for seed in seeds:
-            saes[layer, seed] = TopKSAE(array.shape[1], sizes[layer], plan.suite.k, seed=seed).centred(mean)
+            saes[layer, seed] = TopKSAE(width, plan.n_latents(width), plan.suite.k, seed=seed).centred(centre)
             saes[layer, seed].to(plan.device)
-    batches = shuffled_batches(activations, rows, {seed: seed for seed in seeds}, plan.training)
-    bar = tqdm(batches, desc=f"train {card.name}", unit="step", total=steps(len(rows), plan.training), mininterval=0.5)
+    batches = shuffled_batches(
+        activations.pooled, rows, {seed: seed for seed in seeds}, plan.training,
+        tokens=activations.tokens, counts=activations.counts,
+    )  # fmt: skip
+    total = steps(n_items(rows, activations.counts.values()), plan.training)
+    bar = tqdm(batches, desc=f"train {card.name}", unit="step", total=total, mininterval=0.5)
     losses = train(saes, bar, plan.training)
     return {
         seed: _log_seed(
-            plan, card, dataset, seed, key[seed], activations,
-            {layer: saes[layer, seed] for layer in layers}, {layer: losses[layer, seed] for layer in layers},
+            plan, card, dataset, seed, key[seed], activations.pooled,
+            {layer: saes[layer, seed] for layer in widths}, {layer: losses[layer, seed] for layer in widths},
         )
         for seed in seeds
     }  # fmt: skip
+
+
+def _activations(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> "tuple[dict[int, int], Activations]":
+    """Return {layer: width} and the activations of the plan's layers: recorded ones, or those of one pass."""
+    from benchmark.jobs.activation_files import Activations
+
+    if card.library == "activations":
+        from benchmark.encoders.recorded import load_recorded
+
+        if plan.suite.tokens:
+            raise InputError(
+                f"encoder '{card.name}' brings one vector a sample, so tokens={plan.suite.tokens} cannot train its "
+                "SAEs; set tokens to 0 or leave it out."
+            )
+        recorded = load_recorded(card)
+        layers = pick_layers(plan.layers, recorded.layers, card.name)
+        widths = _checked_widths(plan, recorded.widths, layers)
+        return widths, Activations(recorded.vectors(dataset.ids, layers), {}, {})
+    from benchmark.encoders import load_encoder
+    from benchmark.jobs.activations import extract
+
+    encoder = load_encoder(
+        card, plan.device,
+        precision=plan.precision, compile=plan.compile, trust_remote_code=plan.trust_remote_code,
+    )  # fmt: skip
+    layers = pick_layers(plan.layers, encoder.layers, card.name)
+    widths = _checked_widths(plan, encoder.widths, layers)
+    name = keys.content_key({
+        "encoder": keys.encoder_identity(card), "version": keys.ACTIVATIONS, "samples": dataset.fingerprint,
+        "content": dataset.content_hash, "layers": layers, "precision": plan.precision, "tokens": plan.suite.tokens,
+    })  # fmt: skip
+    folder = CACHE / "activations" / f"{card.name}-{name}"
+    return widths, extract(encoder, dataset, layers, folder, tokens=plan.suite.tokens)
+
+
+def _checked_widths(plan: Plan, widths: Mapping[int, int], layers: list[int]) -> dict[int, int]:
+    """Return {layer: width}. Raises InputError, before hours of encoding, if k does not fit a layer's dictionary."""
+    for layer in layers:
+        plan.n_latents(widths[layer])
+    return {layer: widths[layer] for layer in layers}
 
 
 def _log_seed(
@@ -153,6 +198,8 @@ def _log_seed(
         "fingerprint": dataset.fingerprint,
         "content": dataset.content_hash,
         "device": plan.device,
+        "precision": plan.precision,
+        "compile": plan.compile,
     }
     with (
         tracking.job_run("train", f"train {card.name} seed {seed}", nested=True, tags=tags, params=params) as run,

@@ -10,7 +10,7 @@ class TrainConfig:
     learning_rate: float = 5e-5
     """Step size of Adam."""
     batch_size: int = 256
-    """Samples a step."""
+    """Vectors a step: one of each sample and, where tokens train too, one of each token."""
     epochs: int = 1
     """Passes over the training samples."""
     center: bool = False

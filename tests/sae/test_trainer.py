@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmark.sae import TopKSAE, TrainConfig, quality, read_sae, shuffled_batches, train, write_sae
-from benchmark.sae.trainer import steps
+from benchmark.sae.trainer import mean, n_items, steps
 
 CONFIG = TrainConfig(learning_rate=2e-3, batch_size=64, epochs=2)
 
@@ -48,6 +48,95 @@ def test_every_epoch_shows_every_row_once_in_a_new_order(activations):
     for epoch in epochs:
         assert sorted(epoch.tolist()) == list(range(10, 75))
     assert not torch.equal(*epochs)
+
+
+@pytest.fixture
+def pools(activations):
+    """Two layers of 500 rows with up to 3 tokens, NaN behind the real ones; a third layer has fewer."""
+    rng = np.random.default_rng(5)
+    counts = rng.integers(0, 4, 500).astype(np.int32)
+    counts = {0: counts, 3: counts.copy(), 7: np.minimum(counts, 1)}
+    activations[7] = rng.standard_normal((500, 12)).astype(np.float32)
+    tokens = {layer: rng.standard_normal((500, 3, 12)).astype(np.float32) for layer in counts}
+    for layer, stored in counts.items():
+        tokens[layer][np.arange(3) >= stored[:, None]] = np.nan
+    return {"activations": activations, "tokens": tokens, "counts": counts}
+
+
+def items(pools, layer, rows):
+    """Every vector that a layer may show, one row at a time: the plain form of the definition."""
+    found = []
+    for row in rows:
+        found.append(pools["activations"][layer][row])
+        found += list(pools["tokens"][layer][row][: pools["counts"][layer][row]])
+    return np.array(found)
+
+
+def shown(batches, key):
+    return np.concatenate([batch[key].numpy() for batch in batches if key in batch])
+
+
+def in_order(x):
+    return x[np.lexsort(x.T)]
+
+
+def test_an_epoch_shows_every_global_vector_and_every_real_token_once(pools):
+    rows, config = np.arange(20, 480, 2), TrainConfig(batch_size=64, epochs=2)
+    batches = list(shuffled_batches(rows=rows, order_seeds={0: 0, 1: 7}, config=config, **pools))
+    assert len(batches) == steps(n_items(rows, pools["counts"].values()), config)
+    for layer in (0, 3, 7):
+        wanted = in_order(items(pools, layer, rows))
+        assert len(wanted) == n_items(rows, [pools["counts"][layer]])
+        for seed in (0, 1):
+            found = shown(batches, (layer, seed))
+            first, second = np.split(found, 2)
+            assert np.array_equal(in_order(first), wanted) and np.array_equal(in_order(second), wanted)
+            assert not np.array_equal(first, second)
+    assert not np.array_equal(shown(batches, (0, 0)), shown(batches, (0, 1)))
+
+
+def test_layers_with_the_same_counts_see_the_same_order_and_others_drop_out_of_the_last_steps(pools):
+    pools["activations"][3], pools["tokens"][3] = pools["activations"][0] + 1, pools["tokens"][0] + 1
+    batches = list(shuffled_batches(rows=np.arange(500), order_seeds={0: 0}, config=CONFIG, **pools))
+    assert all(torch.equal(batch[0, 0] + 1, batch[3, 0]) for batch in batches)
+    per_epoch = len(batches) // 2
+    has = [(7, 0) in batch for batch in batches[:per_epoch]]
+    assert sum(has) == steps(n_items(np.arange(500), [pools["counts"][7]]), TrainConfig(batch_size=64))
+    assert has == sorted(has, reverse=True) and not all(has)
+
+
+def test_training_on_tokens_beside_other_layers_equals_training_alone(pools):
+    def trained(layers):
+        chosen = {name: {layer: part[layer] for layer in layers} for name, part in pools.items()}
+        saes = {(layer, seed): TopKSAE(12, 48, 4, seed=seed) for layer in layers for seed in (0, 1)}
+        batches = shuffled_batches(rows=np.arange(500), order_seeds={0: 0, 1: 1}, config=CONFIG, **chosen)
+        return saes, train(saes, batches, CONFIG)
+
+    together, losses = trained([0, 3, 7])
+    assert len(losses[7, 0]) < len(losses[0, 0]) and all(np.isfinite(curve).all() for curve in losses.values())
+    for layer in (0, 7):
+        alone, _ = trained([layer])
+        for seed in (0, 1):
+            for a, b in zip(together[layer, seed].parameters(), alone[layer, seed].parameters(), strict=True):
+                assert torch.equal(a, b)
+
+
+def test_without_tokens_the_order_is_a_plain_permutation_of_the_rows():
+    x = {0: np.arange(100, dtype=np.float32)[:, None]}
+    rows, rng = np.arange(5, 95, 3), np.random.default_rng(9)
+    batches = list(shuffled_batches(x, rows, {0: 9}, TrainConfig(batch_size=8, epochs=3)))
+    wanted = np.concatenate([rng.permutation(rows) for _ in range(3)])
+    assert shown(batches, (0, 0)).ravel().tolist() == wanted.tolist()
+
+
+def test_the_mean_is_over_what_trains(pools):
+    rows = np.arange(3, 490)
+    for layer in (0, 7):
+        wanted = items(pools, layer, rows).mean(0, dtype=np.float64)
+        parts = (pools[name][layer] for name in ("tokens", "counts"))
+        np.testing.assert_allclose(mean(pools["activations"][layer], rows, *parts), wanted, atol=1e-12)
+        plain = pools["activations"][layer][rows].mean(0, dtype=np.float64)
+        assert np.array_equal(mean(pools["activations"][layer], rows), plain)
 
 
 def planted(rng, n, d, atoms, k):

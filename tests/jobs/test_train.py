@@ -1,0 +1,60 @@
+"""What trains the SAEs is part of a run's key, and recorded activations stand in for an encoder."""
+
+import json
+
+import numpy as np
+
+import registry
+from benchmark.catalog import EncoderCard, read_cards
+from benchmark.datasets import load_dataset
+from benchmark.encoders import load_encoder
+from benchmark.features import SparseFeatures
+from benchmark.jobs.activations import extract
+
+SMALL = ["--max-samples", "300", "--epochs", "1", "--k", "4", "--seeds"]
+
+
+def run_of(encoder, seed):
+    return registry.runs(kind="train", encoder=encoder, seed=seed).iloc[0]
+
+
+def test_tokens_and_precision_train_other_saes_under_other_keys(command, here):
+    keys, values = set(), set()
+    for more in ([], ["--tokens", "2"], ["--precision", "bfloat16"]):
+        code, out, error = command("train", "--encoders", "one.yaml", *SMALL, "3", *more)
+        assert code == 0, error
+        assert "reused" not in out
+        run = run_of("tiny-vit", "3")
+        keys.add(run.key)
+        values.add(SparseFeatures.load(registry.verified(run.run_id) / "features" / "L02.safetensors").values.tobytes())
+        assert "reused" in command("train", "--encoders", "one.yaml", *SMALL, "3", *more)[1]
+    assert len(keys) == len(values) == 3
+    stored = [
+        json.loads(path.read_text())["layout"]["tokens"] for path in here.glob(".cache/activations/*/progress.json")
+    ]
+    assert {0, 2} <= set(stored)
+
+
+def test_recorded_activations_give_the_saes_of_the_encoder_that_made_them(command, here, tmp_path):
+    dataset = load_dataset("scenes", 300, here / ".cache", progress=False)
+    encoder = load_encoder(read_cards(EncoderCard, here / "one.yaml")["tiny-vit"])
+    pooled = extract(encoder, dataset, [2], tmp_path / "a").pooled[2]
+    folder = tmp_path / "vectors"
+    folder.mkdir()
+    order = np.random.default_rng(0).permutation(300)  # rows may come in any order
+    np.save(folder / "L02.npy", pooled[order])
+    (folder / "ids.txt").write_text("\n".join(dataset.ids[i] for i in order))
+    card = tmp_path / "recorded.yaml"
+    card.write_text(
+        f"elsewhere:\n  library: activations\n  source: {folder}\n  modality: image\n  kind: vision\n  token: cls\n"
+    )
+    for encoders in ("one.yaml", card):
+        code, _, error = command("train", "--encoders", encoders, *SMALL, "4")
+        assert code == 0, error
+    ours, theirs = (
+        SparseFeatures.load(registry.verified(run_of(name, "4").run_id) / "features" / "L02.safetensors")
+        for name in ("tiny-vit", "elsewhere")
+    )
+    assert np.array_equal(ours.values, theirs.values) and np.array_equal(ours.indices, theirs.indices)
+    code, _, error = command("train", "--encoders", card, *SMALL, "4", "--tokens", "2")
+    assert code == 2 and "one vector a sample" in error and error.count("\n") <= 1
