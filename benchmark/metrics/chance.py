@@ -5,12 +5,14 @@ without the level that unrelated features reach. Each draw uses one permutation 
 maximum; whole groups move.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.metrics.correlation import Maxima, Side, check_same_samples, layer_pair, layers
+from benchmark.features import Features
+from benchmark.metrics.correlation import MaxCorrelation, Maxima, Side, check_same_samples, layer_pair, layers
 from benchmark.metrics.groups import permutation, shared_groups
 from benchmark.metrics.prepared import permuted_target
 from benchmark.metrics.wmppc import Aggregate, aggregated, flat_weights
@@ -76,12 +78,7 @@ def _chances(
     measures = {"wmppc": activity, "mppc": tuple(np.ones_like(weights) for weights in activity)}
 
     def draw(order: NDArray[np.int64] | None) -> list[list[float]]:
-        best = Maxima(*sizes)
-        for b, right in enumerate(targets):
-            moved = right if order is None else permuted_target(right, order)
-            for a, left in enumerate(sources):
-                best.update(a, b, layer_pair(left, moved))
-        rho = best.result()
+        rho = shuffled_maxima(sources, targets, order)
         return [
             [aggregated((rho.source, rho.target)[w], weights[w], sizes[w], aggregate) for w in range(ways)]
             for weights in measures.values()
@@ -91,6 +88,18 @@ def _chances(
     drawn = [draw(permutation(groups, rng)) for _ in range(permutations)]
     null = np.array(drawn).reshape(permutations, len(measures), ways)
     return {name: [_chance(naive[i][w], null[:, i, w]) for w in range(ways)] for i, name in enumerate(measures)}
+
+
+def shuffled_maxima(
+    sources: Sequence[Features], targets: Sequence[Features], order: NDArray[np.int64] | None
+) -> MaxCorrelation:
+    """Return the maxima over all layers with the target's samples in another order, the same in all its layers."""
+    best = Maxima([f.n_latents for f in sources], [f.n_latents for f in targets])
+    for b, right in enumerate(targets):
+        moved = right if order is None else permuted_target(right, order)
+        for a, left in enumerate(sources):
+            best.update(a, b, layer_pair(left, moved))
+    return best.result()
 
 
 def _chance(naive: float, null: NDArray[np.float64]) -> Chance:

@@ -102,7 +102,17 @@ def layer_pair(a: Features, b: Features, *, device: str = "cpu", threads: int | 
 
 
 def sparse_pair(a: Prepared, b: Prepared, threads: int | None = None) -> PairMaxima:
-    """Return the maxima between two prepared layers; the cost is N * k_a * k_b additions plus m * n comparisons."""
+    """Return the maxima between two prepared layers."""
+    return finish(*sparse_maxima(a, b, threads), a.constant, b.constant)
+
+
+def sparse_maxima(
+    a: Prepared, b: Prepared, threads: int | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:
+    """Return row maxima, their lowest indices, column maxima, their lowest indices, as `finish` wants them.
+
+    The cost is N * k_a * k_b additions plus m * n comparisons. Rows of constant latents are left out.
+    """
     m, n = len(a.mean), len(b.mean)
     threads = threads or available_cores()
     scales = {kind: _scales(a, b, kind) for kind in PRECISIONS}
@@ -133,7 +143,7 @@ def sparse_pair(a: Prepared, b: Prepared, threads: int | None = None) -> PairMax
     for best, arg in done[1:]:
         better = (best > column) | ((best == column) & (arg < column_arg))
         column, column_arg = np.where(better, best, column), np.where(better, arg, column_arg)
-    return finish(row, row_arg, column, column_arg, a.constant, b.constant)
+    return row, row_arg, column, column_arg
 
 
 def finish(

@@ -32,9 +32,20 @@ def standardised(features: Features) -> tuple[NDArray[np.float32], NDArray[np.bo
 
 
 def pair(a: Features, b: Features, device: str = "cpu") -> tuple[NDArray[Any], ...]:
-    """Return row maxima, their lowest indices, column maxima, their lowest indices, as `correlation.finish` wants them.
+    """Return what `maxima` gives, and which features of both sides are constant, as `correlation.finish` wants them.
 
     Raises ValueError when torch cannot use `device`.
+    """
+    (left, row_constant), (right, column_constant) = standardised(a), standardised(b)
+    return *maxima(left, right, row_constant, device), row_constant, column_constant
+
+
+def maxima(
+    left: NDArray[np.float32], right: NDArray[np.float32], row_constant: NDArray[np.bool_], device: str
+) -> tuple[NDArray[Any], ...]:
+    """Return row maxima, their lowest indices, column maxima, their lowest indices of left' right.
+
+    Rows of constant features are no candidates for the column maxima. Raises ValueError when torch cannot use `device`.
     """
     import torch
 
@@ -43,7 +54,6 @@ def pair(a: Features, b: Features, device: str = "cpu") -> tuple[NDArray[Any], .
         torch.zeros(1, device=place).cpu()
     except (RuntimeError, AssertionError) as error:
         raise ValueError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
-    (left, row_constant), (right, column_constant) = standardised(a), standardised(b)
     m, n = left.shape[1], right.shape[1]
     target = torch.from_numpy(right).to(place)
     row, row_arg = torch.full((m,), -2.0), torch.full((m,), -1)
@@ -61,7 +71,7 @@ def pair(a: Features, b: Features, device: str = "cpu") -> tuple[NDArray[Any], .
         top, at = _first_max(r, 0)
         better = top > column
         column, column_arg = torch.where(better, top, column), torch.where(better, at + start, column_arg)
-    return row.numpy(), row_arg.numpy(), column.cpu().numpy(), column_arg.cpu().numpy(), row_constant, column_constant
+    return row.numpy(), row_arg.numpy(), column.cpu().numpy(), column_arg.cpu().numpy()
 
 
 def _first_max(matrix: Any, dim: int) -> tuple[Any, Any]:
