@@ -8,6 +8,7 @@ from benchmark.metrics.crossfit import CrossFit, crossfit, crossfit_both
 from benchmark.metrics.dictionaries import DecoderMatch, match_decoders, pw_mcc
 from benchmark.metrics.matching import mutual_best_share, one_to_one_wmppc
 from benchmark.metrics.monosemanticity import monosemanticity
+from benchmark.metrics.paired import PairedNull, paired_null, rsa, svcca
 from benchmark.metrics.sharedness import Sharedness, comparative_sharedness
 from benchmark.metrics.significance import RhoSignificance, SharednessBaseline, rho_significance, sharedness_baseline
 from benchmark.metrics.wmppc import LayerComparison, mppc, wmppc, wmppc_layers
@@ -18,6 +19,7 @@ __all__ = [
     "DecoderMatch",
     "LayerComparison",
     "MaxCorrelation",
+    "PairedNull",
     "RhoSignificance",
     "Sharedness",
     "SharednessBaseline",
@@ -37,9 +39,12 @@ __all__ = [
     "mutual_best_share",
     "mutual_knn",
     "one_to_one_wmppc",
+    "paired_null",
     "pw_mcc",
     "rho_significance",
+    "rsa",
     "sharedness_baseline",
+    "svcca",
     "wmppc",
     "wmppc_layers",
 ]
