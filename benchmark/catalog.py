@@ -78,7 +78,7 @@ class DatasetCard:
     seed: int = 0
     """Seed of the procedural samples, of `captions: seed` and of `augment`."""
     revision: str = ""
-    """Commit of the hub repository."""
+    """Commit of the hub repository (webdataset: write it into `source`, hf://datasets/OWNER/NAME@COMMIT/...)."""
     config: str = ""
     """Configuration (subset) of the hub dataset."""
     split: str = "train"

@@ -20,8 +20,10 @@ def hub_reachable() -> bool:
         return False
     answered = threading.Event()
     # A thread, because looking up a host name obeys no time-out of the HTTP client.
-    threading.Thread(target=_probe, args=(constants.ENDPOINT, answered), daemon=True).start()
-    if answered.wait(PROBE_SECONDS):
+    probe = threading.Thread(target=_probe, args=(constants.ENDPOINT, answered), daemon=True)
+    probe.start()
+    probe.join(PROBE_SECONDS)  # not the answer's wait: a refusal ends the probe at once
+    if answered.is_set():
         return True
     constants.HF_HUB_OFFLINE = True
     os.environ["HF_HUB_OFFLINE"] = "1"  # for workers that this process starts

@@ -1,4 +1,4 @@
-"""Tables as files that other programs read, and as text for a terminal."""
+"""Tables as files that other programs read, and tables, sizes and times as text for a terminal."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,3 +29,29 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     table = [header, *rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in table)
+
+
+def size(count: float) -> str:
+    """Return a number of bytes in decimal units: `512 bytes`, `605 MB`, `1.7 GB`."""
+    for unit, factor, decimals in (("TB", 1e12, 1), ("GB", 1e9, 1), ("MB", 1e6, 0), ("kB", 1e3, 0)):
+        if count >= 0.9995 * factor:  # what would be rounded to 1000 of the next smaller unit
+            return f"{count / factor:.{decimals}f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def duration(seconds: float) -> str:
+    """Return an estimated time with the digits that an estimate deserves: `<1 s`, `12 s`, `3.9 h`, `26 d`."""
+    if seconds <= 0:
+        return "0 s"
+    for unit, factor in (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+        value = seconds / factor
+        if value >= 9.95 or unit == "s" and value >= 1:
+            return f"{value:.0f} {unit}"
+        if value >= 0.995:
+            return f"{value:.1f} {unit}"
+    return "<1 s"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which takes an -s unless the number is one: `1 pair`, `1,200 pairs`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"

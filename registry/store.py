@@ -59,15 +59,21 @@ def _create(path: Path) -> None:
     path = path.absolute()
     lock = Path(tempfile.gettempdir(), f"mlflow-{blake2b(str(path).encode(), digest_size=8).hexdigest()}.lock")
     try:
-        with lock.open("w") as handle:
+        handle = lock.open("w")
+    except OSError as error:
+        raise OSError(f"the lock file {lock} cannot be written ({error.strerror}); remove it or set TMPDIR") from None
+    try:
+        with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             database = sqlite3.connect(path, timeout=60)
             try:
                 # WAL halves the time of a write and lets readers go on meanwhile; the file remembers it.
                 database.execute("PRAGMA journal_mode=WAL")
                 ready = database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'runs'").fetchone()[0]
-                if ready:
-                    database.execute("BEGIN IMMEDIATE")  # a read-only store is found before any work is done
+                if ready:  # a read-only store is found before any work is done
+                    if not os.access(path, os.W_OK):  # which BEGIN IMMEDIATE does not mind in WAL mode
+                        raise sqlite3.OperationalError("attempt to write a readonly database")
+                    database.execute("BEGIN IMMEDIATE")
                     database.rollback()
             finally:
                 database.close()

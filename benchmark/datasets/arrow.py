@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from benchmark.catalog import DatasetCard
 from benchmark.datasets.source import (
-    CAPTIONS,
-    GROUPS,
+    Columns,
     Rows,
     Source,
+    assign,
     check_ids,
     check_inside,
     find_column,
@@ -31,15 +31,6 @@ if TYPE_CHECKING:
 IMAGES = ("image", "img", "jpg", "jpeg", "png", "webp", "picture", "photo")
 
 
-class Columns(NamedTuple):
-    """Which column plays which role; None: no column does."""
-
-    image: str | None
-    caption: str | None
-    group: str | None
-    id: str | None
-
-
 def choose_columns(path: Path | str, schema: "pa.Schema", card: DatasetCard) -> Columns:
     """Return the columns that `card` names, and else those whose names or types fit.
 
@@ -48,11 +39,10 @@ def choose_columns(path: Path | str, schema: "pa.Schema", card: DatasetCard) -> 
     """
     names = schema.names
     image = _image_column(path, schema, card.image)
-    caption = find_column(path, names, "caption", card.caption, CAPTIONS)
-    if image is None and caption is None:
+    roles = assign(path, names, card, image, ids=("id",))
+    if roles.image is None and roles.caption is None:
         raise missing_column(path, names, "image or caption", "")
-    group = find_column(path, names, "group", card.group, GROUPS)
-    return Columns(image, caption, group, find_column(path, names, "id", card.id, ("id",)))
+    return roles
 
 
 def _image_column(path: Path | str, schema: "pa.Schema", wanted: str) -> str | None:

@@ -46,7 +46,7 @@ class CocoSource(Source):
             texts: dict[int, list[tuple[int, Any]]] = defaultdict(list)
             for annotation in content.get("annotations", ()):
                 texts[_number(annotation["image_id"])].append((_number(annotation["id"]), annotation["caption"]))
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise InputError(
                 f"{self.path} does not hold captions as COCO's do (images with id and file_name, annotations with id, "
@@ -56,30 +56,40 @@ class CocoSource(Source):
             raise InputError(f"{self.path} lists several images with the same id; ids must be unique.")
         check_inside(self.folder, images.values(), self.path)
         numbers = sorted(images.keys() | texts.keys())
+        problems = {number: "its captions' image is not listed" for number in texts if number not in images}
+        captions = {number: _in_order(several) for number, several in texts.items()}
+        for number, several in captions.items():
+            if not all(isinstance(text, str) for text in several):
+                captions[number] = []
+                problems.setdefault(number, "its caption is no text")
         return Rows(
             ids=[f"{number:012d}" for number in numbers],
-            captions=[_in_order(texts.get(number, [])) for number in numbers],
+            captions=[captions.get(number, []) for number in numbers],
             groups=[None] * len(numbers),
             files=[images.get(number) for number in numbers],
             has_captions=bool(texts),
-            problems=["" if number in images else "its captions' image is not listed" for number in numbers],
+            problems=[problems.get(number, "") for number in numbers],
             columns=tuple(sorted(content)),
         )
 
 
 def _annotations(root: Path, card: DatasetCard) -> Path:
-    """Return the file of captions that `card` names, or else the one of its split, or else the only one."""
+    """Return the file of captions that `card` names, or else the one of its split.
+
+    The only one there is serves for the default split: a card that says nothing means it, and one that asks for another
+    split does not.
+    """
     if card.annotations:
         path = root / card.annotations
         if not path.is_file():
             raise InputError(f"dataset '{card.name}': there is no file {path}; correct the card's `annotations`.")
         return path
     found = sorted((root / "annotations").glob("captions_*.json"))
-    split = SPLITS.get(card.split, card.split)
-    fitting = [path for path in found if path.stem.startswith(f"captions_{split}")]
-    choice = fitting or found
+    split = re.escape(SPLITS.get(card.split, card.split))
+    fitting = [path for path in found if re.fullmatch(rf"captions_{split}([^a-zA-Z].*)?", path.stem)]
+    choice = fitting or (found if card.split == DatasetCard.split else [])
     if len(choice) != 1:
-        names = ", ".join(path.name for path in choice) or "none"
+        names = ", ".join(path.name for path in choice or found) or "none"
         raise InputError(
             f"dataset '{card.name}': {root / 'annotations'} must hold one captions_*.json for the split '{card.split}' "
             f"(found: {names}); name the right one in the card (field `annotations`)."
@@ -93,9 +103,7 @@ def _number(value: Any) -> int:
     return value
 
 
-def _in_order(captions: list[tuple[int, Any]]) -> list[str]:
-    """Return captions in the order of the annotations' ids, without blank ones."""
-    ordered = sorted(captions, key=lambda pair: pair[0])
-    if not all(isinstance(text, str) for _, text in ordered):
-        return []
-    return [text for _, text in ordered if text.strip()]
+def _in_order(captions: list[tuple[int, Any]]) -> list[Any]:
+    """Return captions in the order of the annotations' ids, without nulls and blank ones."""
+    ordered = (text for _, text in sorted(captions, key=lambda pair: pair[0]))
+    return [text for text in ordered if text is not None and (not isinstance(text, str) or text.strip())]

@@ -1,6 +1,7 @@
 """Encoded image -> upright RGB image, or a reason why not."""
 
 import io
+import warnings
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,9 @@ ORIENTATION = 0x0112
 BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
 SCANNED_PIXELS = 20_000_000_000
 """Pixels that a JPEG's scans may cover in all, about 8 s of work; a few bytes make a scan."""
+
+# Pillow warns of every damaged EXIF tag of every image, in every epoch; what matters here is `UnreadableError`.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 class UnreadableError(Exception):

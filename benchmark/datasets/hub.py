@@ -13,7 +13,7 @@ from benchmark.datasets.arrow import ArrowSource, choose_columns, image_bytes
 from benchmark.datasets.hashing import digest_all
 from benchmark.datasets.repository import Repository, reason
 from benchmark.datasets.source import Source, check_inside, keys, row_number, texts
-from benchmark.datasets.streaming import BUFFER, Streamed, StreamedSource, keep, needed
+from benchmark.datasets.streaming import BUFFER, Streamed, StreamedSource, keep, needed, without_id
 from benchmark.errors import InputError, WorkError
 
 if TYPE_CHECKING:
@@ -53,12 +53,8 @@ class HubSource(ArrowSource):
         self._repository = repository
         self._progress = progress
 
-    def stamps(self) -> str:
-        """Return the commit, or the state that a local copy had when it was opened; see `Source.stamps`."""
-        return self._repository.commit
-
     def state(self) -> str:
-        """Return commit, configuration and split; see `Source.state`."""
+        """Return commit (or state of a local copy when it was opened), configuration and split; see `Source.state`."""
         return digest_all((self._repository.commit, self.card.config, self.card.split))
 
     @cached_property
@@ -113,7 +109,8 @@ class HubStream:
                 (group,) = keys([sample[roles.group]]) if roles.group else [None]
                 (captions,) = texts([sample[roles.caption]], path, roles.caption) if roles.caption else [[]]
                 image = self._image(sample[roles.image]) if roles.image else None
-                yield Streamed((id_ or "") if card.id else prefix + row_number(row), group, image, captions)
+                named, missing = (id_, without_id(card)) if card.id else (None, "")
+                yield Streamed(named or prefix + row_number(row), group, image, captions, "" if named else missing)
         except (InputError, WorkError):
             raise
         except Exception as error:  # the hub's client has many

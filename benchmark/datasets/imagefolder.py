@@ -1,26 +1,16 @@
-"""Folders of images, with a metadata.jsonl or metadata.csv (the image folders of Hugging Face) or without.
+"""Folders of images, with one metadata file at the top (the image folders of Hugging Face) or without any."""
 
-The metadata is read here rather than by the `datasets` library, because its builders guess: its image folder takes a
-file named `...train.jpg` as a split and drops the rest, its CSV reader turns the caption "None" into nothing, and its
-JSON reader turns captions that look like dates into time stamps.
-"""
-
-import csv
-import json
 import os
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
 
 from benchmark.catalog import DatasetCard
 from benchmark.datasets.hashing import digest_all
+from benchmark.datasets.metadata import METADATA, read_records
 from benchmark.datasets.source import (
-    CAPTIONS,
-    GROUPS,
     Rows,
     Source,
+    assign,
     check_ids,
     check_inside,
     find_column,
@@ -30,7 +20,6 @@ from benchmark.datasets.source import (
 )
 from benchmark.errors import InputError
 
-METADATA = ("metadata.jsonl", "metadata.csv")
 IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
 """Endings of the files that count as images where no metadata says so."""
 
@@ -44,8 +33,9 @@ class FolderSource(Source):
     def __init__(self, folder: Path, card: DatasetCard) -> None:
         """Describe `folder`. Raises InputError if it holds two metadata files."""
         present = [folder / name for name in METADATA if (folder / name).is_file()]
-        if len(present) == 2:
-            raise InputError(f"the image folder {folder} holds both {' and '.join(METADATA)}; remove one of them.")
+        if len(present) > 1:
+            names = " and ".join(path.name for path in present[:2])
+            raise InputError(f"the image folder {folder} holds both {names}; remove one of them.")
         super().__init__(present[0] if present else folder, card, present)
         self._listed = bool(present)
 
@@ -58,27 +48,26 @@ class FolderSource(Source):
         if not self._listed:
             return self._unlisted()
         card = self.card
-        records = _read_csv(self.path) if self.path.suffix == ".csv" else _read_jsonl(self.path)
+        records = read_records(self.path)
         columns = list(dict.fromkeys(column for record in records for column in record))
         if not records:
             return Rows([], [], [], [])
         name = find_column(self.path, columns, "image", card.image or "file_name", ()) or ""
-        caption = find_column(self.path, columns, "caption", card.caption, CAPTIONS)
-        group = find_column(self.path, columns, "group", card.group, GROUPS)
+        roles = assign(self.path, columns, card, name)
         files = keys(record.get(name) for record in records)
         check_inside(self.folder, files, self.path)
-        if find_column(self.path, columns, "id", card.id, ()):
-            ids = check_ids(keys(record.get(card.id) for record in records), self.path, card.id)
+        if roles.id:
+            ids = check_ids(keys(record.get(roles.id) for record in records), self.path, roles.id)
         else:
             ids = check_ids(_file_ids(files), self.path, "file_name")
         return Rows(
             ids=ids,
-            captions=texts((record.get(caption) for record in records), self.path, caption)
-            if caption
+            captions=texts((record.get(roles.caption) for record in records), self.path, roles.caption)
+            if roles.caption
             else [[] for _ in records],
-            groups=keys(record.get(group) if group else None for record in records),
+            groups=keys(record.get(roles.group) if roles.group else None for record in records),
             files=[file or "" for file in files],
-            has_captions=caption is not None,
+            has_captions=roles.caption is not None,
             columns=tuple(columns),
         )
 
@@ -106,17 +95,40 @@ class FolderSource(Source):
         )
 
     def _found(self) -> list[str]:
-        """Return the paths of all image files below the folder, sorted; hidden files and folders are skipped."""
+        """Return the paths of all image files below the folder, sorted; hidden files and folders are skipped.
+
+        Raises InputError for metadata in folders below, which would be ignored, and for linked folders whose images
+        would be.
+        """
         found = []
         for folder, folders, names in os.walk(self.path):
             folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in folders:
+                self._check_link(os.path.join(folder, name))
             inner = Path(folder).relative_to(self.path)
+            if below := next((name for name in METADATA if name in names and inner.parts), None):
+                raise InputError(
+                    f"the image folder {self.path} holds metadata in folders below ({(inner / below).as_posix()}), and "
+                    f"only one at its top is read; name {Path(folder)} as the source, or join all of it into one "
+                    f"{self.path / METADATA[0]} with paths relative to that."
+                )
             found += [
                 (inner / name).as_posix()
                 for name in names
                 if name.lower().endswith(IMAGES) and not name.startswith(".")
             ]
         return sorted(found)
+
+    def _check_link(self, folder: str) -> None:
+        """Raise InputError for a link to a folder elsewhere; one to a folder that is listed anyway adds nothing."""
+        if not os.path.islink(folder):
+            return
+        listed = os.path.relpath(os.path.realpath(folder), os.path.realpath(self.path)).split(os.sep)
+        if any(part.startswith(".") and part != "." for part in listed):
+            raise InputError(
+                f"the image folder {self.path} holds the link {folder} to a folder outside of it, and such links are "
+                "not followed; put the images there, or name them in a Parquet file or tar shards."
+            )
 
 
 def _file_ids(files: list[str | None]) -> list[str | None]:
@@ -130,47 +142,3 @@ def _file_ids(files: list[str | None]) -> list[str | None]:
             ids.append(f"{file}#{seen[file]}" if times[file] > 1 else file)
             seen[file] += 1
     return ids
-
-
-def _read_jsonl(path: Path) -> list[dict[str, Any]]:
-    records = []
-    with _opened(path) as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{path}, line {number} is not valid JSON: {error}.") from None
-            if not isinstance(record, dict):
-                raise InputError(f'{path}, line {number} is not a JSON object ({{"file_name": ..., "text": ...}}).')
-            records.append(record)
-    return records
-
-
-def _read_csv(path: Path) -> list[dict[str, Any]]:
-    with _opened(path) as lines:
-        reader = csv.DictReader(lines, strict=True)
-        records = []
-        try:
-            for record in reader:
-                if None in record or None in record.values():
-                    raise InputError(
-                        f"{path}, line {reader.line_num} has not as many fields as the header; put quotes around "
-                        "captions that contain commas."
-                    )
-                records.append(record)
-        except csv.Error as error:
-            raise InputError(f"{path}, line {reader.line_num} is not valid CSV: {error}.") from None
-    return records
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            yield lines
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8.") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}.") from None

@@ -3,18 +3,27 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 
 from benchmark.catalog import DatasetCard
+from benchmark.datasets.urls import public
 from benchmark.errors import InputError, WorkError
 from benchmark.offline import PROBE_SECONDS, hub_reachable
+
+PASSING = (408, 425, 429)
+"""Answers of a server that may be another one later, beside those from 500 on."""
+
+
+class BrokenOffError(WorkError):
+    """A server did not answer, or not to the end; it may the next time."""
 
 
 @contextmanager
 def opened(place: str, card: DatasetCard, local: bool) -> Iterator[tuple[IO[bytes], int | None]]:
     """Yield the file at `place`, a path or a URL, and its size in bytes (None: it can be read only once, in order).
 
-    Raises InputError for a URL of an unknown kind, WorkError if the file cannot be opened or read to its end.
+    Raises InputError for a URL of an unknown kind, WorkError if the file cannot be opened or read to its end
+    (BrokenOffError where that may pass). No message holds a password or a token of the URL.
     """
     if local:
         try:
@@ -25,18 +34,44 @@ def opened(place: str, card: DatasetCard, local: bool) -> Iterator[tuple[IO[byte
         return
     import fsspec
 
+    shown = public(place)
     if place.startswith("hf://") and not hub_reachable():
-        raise WorkError(unreachable(card, place))
+        raise WorkError(unreachable(card, shown))
     try:
         with fsspec.open(place, "rb", **_options(place)) as shard:
             yield shard, None
     except (InputError, WorkError):
         raise
     except (ImportError, ValueError) as error:
-        raise InputError(f"dataset '{card.name}': cannot open {place}: {' '.join(str(error).split())}.") from error
+        raise InputError(f"dataset '{card.name}': cannot open {shown}: {_text(error)}.") from None
     except Exception as error:  # each protocol has errors of its own
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise WorkError(f"dataset '{card.name}': reading the shard {place} failed ({reason}); try again.") from error
+        cause = _innermost(error)
+        failed = f"dataset '{card.name}': reading the shard {shown} failed"
+        if isinstance(cause, FileNotFoundError) or _status(cause) == 404:  # the texts are of fsspec's own options
+            raise WorkError(f"{failed}: there is no such file; correct the card's `source`.") from None
+        kind = BrokenOffError if _may_pass(cause) else WorkError
+        raise kind(f"{failed} ({type(cause).__name__}: {_text(cause)}); try again.") from None
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return what an error was raised from: fsspec calls every failure to connect a file that is not found."""
+    while isinstance(error, FileNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _text(error: BaseException) -> str:
+    return public(" ".join(str(error).split())).rstrip(".")
+
+
+def _status(error: Any) -> int | None:
+    """Return the status with which a server answered: of aiohttp's errors, or of the hub client's."""
+    return getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _may_pass(error: BaseException) -> bool:
+    status = _status(error)
+    return status is None or status >= 500 or status in PASSING
 
 
 def unreachable(card: DatasetCard, what: str) -> str:

@@ -6,6 +6,7 @@ dataset. No code of a repository ever runs.
 
 import logging
 import os
+import re
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from benchmark.datasets.arrow import library
 from benchmark.datasets.hashing import digest_all
 from benchmark.datasets.remote import unreachable
 from benchmark.datasets.source import stamp
+from benchmark.datasets.urls import public
 from benchmark.errors import InputError, WorkError
 from benchmark.offline import PROBE_SECONDS, hub_reachable
 
 LOG = logging.getLogger("benchmark")
+CONFIGURATIONS = re.compile(r"Config name is missing.*available configs: \[([^]]*)\]", re.DOTALL)
+"""What the `datasets` library says, over several lines, where a repository has no default configuration."""
 
 
 class Repository:
@@ -37,7 +41,7 @@ class Repository:
                     f"dataset '{card.name}': its source '{card.source}' is neither an existing folder nor the name of "
                     "a hub repository (owner/name); correct the card's `source`."
                 )
-            self.place, self.commit = card.source, _commit(card)
+            self.place, self.commit = card.source, commit_of(card, card.source, card.revision or "main")
         elif not self.folder.is_dir():
             raise InputError(f"dataset '{card.name}': kind hub needs a folder, and {self.folder} is none.")
         else:
@@ -101,29 +105,31 @@ class Repository:
             hub_refs.note_commit("dataset", self.place, self.card.revision or "main", self.commit)
 
 
-def _commit(card: DatasetCard) -> str:
-    """Return the commit that the card's revision (default: main) stands for, from the hub or else from the cache."""
-    if hub_refs.COMMIT.fullmatch(card.revision):
-        return card.revision
-    revision = card.revision or "main"
+def commit_of(card: DatasetCard, repository: str, revision: str) -> str:
+    """Return the commit that a revision of a repository stands for, from the hub or else from the cache.
+
+    Raises InputError where the hub knows no such repository or revision, WorkError where nothing can be found out.
+    """
+    if hub_refs.COMMIT.fullmatch(revision):
+        return revision
     if hub_reachable():
         from huggingface_hub import HfApi, errors
 
-        where = f"dataset '{card.name}': the hub repository {card.source}"
+        where = f"dataset '{card.name}': the hub repository {repository}"
         try:
-            if found := HfApi().dataset_info(card.source, revision=revision, timeout=PROBE_SECONDS).sha:
+            if found := HfApi().dataset_info(repository, revision=revision, timeout=PROBE_SECONDS).sha:
                 return found
         except errors.GatedRepoError as error:
             raise WorkError(f"{where} is gated: accept its conditions on its page, and log in.") from error
         except errors.RepositoryNotFoundError as error:
             raise InputError(f"{where} does not exist, or is private; correct the card's `source`.") from error
         except errors.RevisionNotFoundError as error:
-            raise InputError(f"{where} has no revision '{revision}'; correct the card's `revision`.") from error
+            raise InputError(f"{where} has no revision '{revision}'; correct the card.") from error
         except Exception as error:  # whatever else goes wrong, a copy in the cache still serves
             LOG.warning("%s did not answer (%s)", where, reason(error))
-    if known := hub_cache.cached_commit(card.source, revision):
+    if known := hub_cache.cached_commit(repository, revision):
         return known
-    raise WorkError(unreachable(card, f"the repository {card.source}"))
+    raise WorkError(unreachable(card, f"the repository {repository}"))
 
 
 def _state(folder: Path) -> str:
@@ -136,6 +142,8 @@ def _state(folder: Path) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return the type of an error and the first line of its message."""
-    lines = str(error).strip().splitlines() or [""]
+    """Return the type of an error and the first line of its message, or what a card can do about it."""
+    if found := CONFIGURATIONS.search(str(error)):
+        return f"it has several configurations; name one of {found[1]} in the card (field `config`)"
+    lines = public(str(error)).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0][:300]}".rstrip(".: ")

@@ -37,7 +37,7 @@ class Verdict(NamedTuple):
 
     hash: str
     stamp: str
-    """Size and time of the image's own file, if it has one."""
+    """State of the image's own file, if it has one."""
     reason: str
     """Why the sample cannot be used; "" if it can."""
 
@@ -49,8 +49,6 @@ class Scan:
     source: Source
     path: Path
     """The manifest's file."""
-    stamps: str
-    """State of the source's tables at the scan."""
     rows: Rows
     verdicts: list[Verdict]
 
@@ -63,11 +61,14 @@ class Scan:
         return [(id_, v.reason) for id_, v in zip(self.rows.ids, self.verdicts, strict=True) if v.reason]
 
     def image(self, row: int) -> Image.Image:
-        """Return the RGB image of row `row`. Raises WorkError if it is not the one that was scanned."""
-        changed = self.source.stamps() != self.stamps
+        """Return the RGB image of row `row`. Raises WorkError if it is not the one that was scanned.
+
+        The bytes' hash tells, so the tables need not be looked at for every image; what was copied into the cache from
+        a table that changed meanwhile is what was scanned.
+        """
         try:
-            data = b"" if changed else self.source.read(row, self.rows.files[row])
-        except (OSError, LookupError):
+            data = self.source.read(row, self.rows.files[row])
+        except (OSError, LookupError, InputError):  # InputError: the table is none any more
             data = b""
         if digest(data) != self.verdicts[row].hash:
             raise WorkError(
@@ -82,7 +83,7 @@ def scan(source: Source, cache: Path, progress: bool) -> Scan:
 
     Raises InputError for a malformed source, WorkError if the manifest cannot be written.
     """
-    state, stamps = source.state(), source.stamps()
+    state = source.state()
     card = {name: getattr(source.card, name) for name in KEYED}
     parts = [VERSION, pillow_version, Image.MAX_IMAGE_PIXELS, source.place, state, card]
     path = cache / "datasets" / digest_all([json.dumps(parts)]) / "manifest.parquet"
@@ -92,7 +93,8 @@ def scan(source: Source, cache: Path, progress: bool) -> Scan:
         if not rows:
             raise InputError(f"{source.shown} holds no samples; it needs at least one row.")
         if not rows.has_images and not rows.has_captions:
-            raise InputError(f"{source.shown} holds neither images nor captions (found: {', '.join(rows.columns)}).")
+            found = [", ".join(rows.columns) or "nothing", *_first_problem(rows)]
+            raise InputError(f"{source.shown} holds neither images nor captions (found: {'; '.join(found)}).")
         if rows.has_captions and not any(rows.captions):
             raise InputError(f"{source.shown}: no row has a caption; name another caption column in a dataset card.")
         _check_unicode(source, rows)
@@ -101,7 +103,11 @@ def scan(source: Source, cache: Path, progress: bool) -> Scan:
             raise WorkError(f"{source.shown} changed while it was scanned; load it again when it is complete.")
         with replacing(path) as part:
             _write(part, *known)
-    return Scan(source, path, stamps, *known)
+    return Scan(source, path, *known)
+
+
+def _first_problem(rows: Rows) -> list[str]:
+    return [f"{id_!r}: {problem}" for id_, problem in zip(rows.ids, rows.problems, strict=False) if problem][:1]
 
 
 def _check_unicode(source: Source, rows: Rows) -> None:

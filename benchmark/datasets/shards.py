@@ -16,6 +16,7 @@ IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "avi
 TEXT_BYTES, IMAGE_BYTES, SHARD_BYTES = 2**20, 2**28, 2**36
 """Larger captions or metadata, larger encoded images, and what lies behind a larger member are not read."""
 INVALID, TRUNCATED = tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError  # type: ignore[attr-defined]
+END_MARK = tarfile.EOFHeaderError  # type: ignore[attr-defined]
 CUT = "cut off at the end of its shard"
 EXTRAS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
@@ -52,7 +53,7 @@ class TarSample:
         caption that is no text.
         """
         member = self.texts.get((wanted or "txt").lower())
-        value: Any = None if member is None else member.decode("utf-8")
+        value: Any = None if member is None else member.decode("utf-8-sig")
         if value is None or not wanted and not value.strip():
             metadata = self.metadata()
             name = wanted or next((name for name in CAPTIONS if metadata.get(name)), "")
@@ -77,7 +78,12 @@ class _Header(tarfile.TarInfo):
     def fromtarfile(cls, archive: tarfile.TarFile) -> "_Header":
         assert isinstance(archive, _Archive)
         try:
-            return super().fromtarfile(archive)
+            header = super().fromtarfile(archive)
+            archive.ended = False
+            return header
+        except END_MARK:
+            archive.ended = True
+            raise
         except TRUNCATED as error:
             raise tarfile.ReadError(str(error)) from None
         except INVALID as error:
@@ -94,6 +100,9 @@ class _Archive(tarfile.TarFile):
 
     damage: int | None = None
     stumbled = False
+    ended = False
+    """Whether a block of zeros followed the last member. The end mark has two, but what is cut off behind the first
+    holds no sample."""
     tarinfo = _Header
 
     def walk(self) -> Iterator[tarfile.TarInfo]:
@@ -143,6 +152,8 @@ def read_samples(shard: IO[bytes], card: DatasetCard, length: int | None) -> Ite
                 current.problem = CUT
                 raise tarfile.ReadError("unexpected end of data")
             _add(current, archive, member, ending, card, with_image=length is None)
+        # Without it a shard that is cut exactly between two members looks whole.
+        cut = "" if archive.ended else "no end mark"
     except (tarfile.TarError, ValueError) as error:  # ValueError: nonsense in an extended header
         cut = str(error)
     finally:

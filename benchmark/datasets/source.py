@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any
+from typing import Any, NamedTuple
 
 from benchmark.catalog import DatasetCard
 from benchmark.datasets.hashing import digest_all
@@ -42,6 +42,15 @@ class Rows:
         return len(self.ids)
 
 
+class Columns(NamedTuple):
+    """Which column of a table plays which role; None: no column does."""
+
+    image: str | None
+    caption: str | None
+    group: str | None
+    id: str | None
+
+
 class Source(ABC):
     """Something whose rows are samples; its files are opened when they are needed."""
 
@@ -57,7 +66,7 @@ class Source(ABC):
         self.folder = path if path.is_dir() else path.parent
 
     def stamps(self) -> str:
-        """Return what tells one state of the tables from another; cheap enough to be asked for every image."""
+        """Return what tells one state of the tables from another."""
         return stamps(self.tables)
 
     def state(self) -> str:
@@ -78,12 +87,15 @@ class Source(ABC):
 
 
 def stamp(path: Path) -> str:
-    """Return size and modification time of the regular file at `path`, "" if there is none."""
+    """Return size and times of the regular file at `path`, "" if there is none.
+
+    A copy that keeps the modification time of what it replaces (cp -p, rsync -t) still has another time of change.
+    """
     try:
         status = os.stat(path)
     except (OSError, ValueError):
         return ""
-    return f"{status.st_size}:{status.st_mtime_ns}" if S_ISREG(status.st_mode) else ""
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}" if S_ISREG(status.st_mode) else ""
 
 
 def stamps(paths: Sequence[Path]) -> str:
@@ -133,6 +145,22 @@ def find_column(
         return wanted
     lower = {column.lower(): column for column in reversed(columns)}
     return next((lower[name] for name in defaults if name in lower), None)
+
+
+def assign(
+    path: Path | str, names: Sequence[str], card: DatasetCard, image: str | None, ids: Sequence[str] = ()
+) -> Columns:
+    """Return the roles of the columns `names`: those that `card` names, and else those that are called as usual.
+
+    `image` is the image column, which each kind of source finds in its own way; `ids` are usual names of an id column.
+    Raises InputError where a named column does not exist.
+    """
+    return Columns(
+        image,
+        find_column(path, names, "caption", card.caption, CAPTIONS),
+        find_column(path, names, "group", card.group, GROUPS),
+        find_column(path, names, "id", card.id, ids),
+    )
 
 
 def missing_column(path: Path | str, columns: Sequence[str], role: str, wanted: str) -> InputError:

@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from benchmark.catalog import DatasetCard
 from benchmark.datasets.caching import replacing
-from benchmark.datasets.source import Rows, missing_column
+from benchmark.datasets.source import Columns, Rows, check_ids, missing_column
 from benchmark.datasets.tabular import ParquetSource
+from benchmark.datasets.urls import public
 from benchmark.errors import InputError
 
 Item = TypeVar("Item")
@@ -56,10 +57,13 @@ class StreamedSource(ParquetSource):
 
     def __init__(self, path: Path, card: DatasetCard, cache: Path, progress: bool) -> None:
         """Describe the file at `path`; `card` is the card of the stream."""
-        names = replace(card, image="image", caption="captions", id="id", group="group")
-        super().__init__(path, names, cache, progress)
-        self.shown = card.source
-        self._asked = card
+        super().__init__(path, card, cache, progress)
+        self.shown = public(card.source)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The role of each column; the ids are taken as they are, those of unusable samples too."""
+        return Columns("image", "captions", "group", None)
 
     def rows(self) -> Rows:
         """Read all rows but their images; see `Source.rows`."""
@@ -67,11 +71,12 @@ class StreamedSource(ParquetSource):
 
         about = json.loads(pq.read_metadata(self.tables[0]).metadata[b"about"])
         rows = super().rows()
+        rows.ids = self._column("id")
         rows.has_images, rows.has_captions = about["has_images"], about["has_captions"]
         rows.columns = tuple(about["columns"])
         rows.problems = self._column("problem")
         name_bare(rows, self.table.data.column("image").is_null().to_pylist())
-        check_named(rows, self.shown, self._asked)
+        check_named(rows, self.shown, self.card)
         return rows
 
 
@@ -104,7 +109,7 @@ def keep(stream: Stream, path: Path, card: DatasetCard, progress: bool) -> None:
             written += len(batch)
             bar.update(len(batch))
         if not written:
-            raise InputError(f"dataset '{card.name}': {card.source} holds no samples.")
+            raise InputError(f"dataset '{card.name}': {public(card.source)} holds no samples.")
         about = {"has_images": stream.has_images, "has_captions": stream.has_captions, "columns": stream.columns}
         writer.add_key_value_metadata({"about": json.dumps(about)})
 
@@ -118,10 +123,25 @@ def name_bare(rows: Rows, bare: Sequence[bool]) -> None:
 
 
 def check_named(rows: Rows, path: Path | str, card: DatasetCard) -> None:
-    """Raise InputError where `card` names an image or caption member that no sample of a stream has."""
-    for role, wanted, found in (("image", card.image, rows.has_images), ("caption", card.caption, rows.has_captions)):
-        if wanted and not found:
+    """Raise InputError where `card` names a member or field that no sample of a stream has, or ids that come twice."""
+    usable = [not problem for problem in rows.problems]
+    found = {
+        "image": rows.has_images,
+        "caption": rows.has_captions,
+        "group": any(rows.groups),
+        "id": any(usable) or without_id(card) not in rows.problems,
+    }
+    for role, holds in found.items():
+        wanted = getattr(card, role)
+        if wanted and not holds and wanted not in rows.columns and f"json.{wanted}" not in rows.columns:
             raise missing_column(path, rows.columns, role, wanted)
+    if card.id:
+        check_ids([id_ for id_, use in zip(rows.ids, usable, strict=True) if use], path, card.id)
+
+
+def without_id(card: DatasetCard) -> str:
+    """Return the reason that leaves out a sample of a stream whose id is to come from a field that it lacks."""
+    return f"no id in the field '{card.id}'"
 
 
 def needed(card: DatasetCard) -> int:

@@ -1,6 +1,7 @@
 """Parquet files of images and captions, read by the `datasets` library into memory-mapped Arrow."""
 
 import glob
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +38,11 @@ class ParquetSource(ArrowSource):
 
     @cached_property
     def schema(self) -> "pa.Schema":
-        """The Arrow schema that all files share. Raises InputError if one is not Parquet or has other columns."""
+        """The Arrow schema of the first file. Raises InputError if one is not Parquet or has other columns."""
+        return self._schemas[0]
+
+    @cached_property
+    def _schemas(self) -> "list[pa.Schema]":
         import pyarrow.parquet as pq
 
         schemas = []
@@ -51,7 +56,22 @@ class ParquetSource(ArrowSource):
                     f"{shard} has the columns {', '.join(schemas[-1].names)}, but {self.tables[0].name} beside it has "
                     f"{', '.join(schemas[0].names)}; the files of one dataset must have the same columns."
                 )
-        return schemas[0]
+        return schemas
+
+    def _check_types(self, names: Iterable[str]) -> None:
+        """Raise InputError where a column has values of another type in one file than in the first.
+
+        The library would cast them, for instance numbers to captions.
+        """
+        first = self._schemas[0]
+        for shard, schema in zip(self.tables, self._schemas, strict=True):
+            for name in names:
+                kinds = {_family(found.field(name).type) for found in (first, schema)} - {"null"}
+                if len(kinds) > 1:
+                    raise InputError(
+                        f"{shard}: column '{name}' holds {schema.field(name).type}, but {self.tables[0].name} beside "
+                        f"it has {first.field(name).type} there; the files of one dataset must hold the same."
+                    )
 
     @cached_property
     def table(self) -> "datasets.Dataset":
@@ -72,6 +92,7 @@ class ParquetSource(ArrowSource):
             reason = " ".join(str(cause).split())
             if isinstance(cause, OSError) and cause.errno is not None:  # the disk's own error, not the parser's
                 raise WorkError(f"cannot copy {self.path} into the cache {self._arrow}: {reason}.") from error
+            self._check_types(self.schema.names)
             raise InputError(f"{self.path} is not a readable Parquet file: {reason}.") from error
 
     def rows(self) -> Rows:
@@ -81,4 +102,20 @@ class ParquetSource(ArrowSource):
         self.schema  # noqa: B018 - complain of a file that is none before it is counted
         if not any(pq.read_metadata(shard).num_rows for shard in self.tables):
             return Rows([], [], [], [])  # without rows a column need not have a type
+        self._check_types([name for name in self.columns if name is not None])
         return super().rows()
+
+
+def _family(kind: "pa.DataType") -> str:
+    """Return the name that types share whose values the library may cast into each other."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _family(kind.value_type)
+    if pa.types.is_integer(kind):
+        return "integer"
+    if pa.types.is_struct(kind):
+        return "struct"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list of {_family(kind.value_type)}"
+    return str(kind).removeprefix("large_").removesuffix("_view")

@@ -4,8 +4,10 @@ The id of a sample is shard/key, whichever other shards are read. Parquet files 
 """
 
 import itertools
+import logging
+import os
 import random
-from collections import Counter
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +16,25 @@ from tqdm import tqdm
 from benchmark.catalog import DatasetCard
 from benchmark.datasets.hashing import digest_all
 from benchmark.datasets.locations import local_shards, remote_shards, stem
-from benchmark.datasets.remote import opened
+from benchmark.datasets.pins import pinned
+from benchmark.datasets.remote import BrokenOffError, opened
 from benchmark.datasets.shards import TarSample, read_samples
-from benchmark.datasets.source import Rows, Source, check_ids, stamp, stamps, unicode
-from benchmark.datasets.streaming import Streamed, StreamedSource, check_named, keep, name_bare, needed, shuffled
+from benchmark.datasets.source import Rows, Source, stamp, stamps, unicode
+from benchmark.datasets.streaming import (
+    Streamed,
+    StreamedSource,
+    check_named,
+    keep,
+    name_bare,
+    needed,
+    shuffled,
+    without_id,
+)
 
-VERSION = "1"
+LOG = logging.getLogger("benchmark")
+VERSION = "2"
+TRIES, PAUSE = 4, 2.0
+"""How often a shard is opened whose connection breaks off, and after how many seconds; longer each time."""
 
 
 def shard_source(card: DatasetCard, cache: Path, progress: bool) -> Source:
@@ -30,11 +45,15 @@ def shard_source(card: DatasetCard, cache: Path, progress: bool) -> Source:
     """
     if "://" not in card.source:
         return ShardSource(*local_shards(card), card, progress)
+    count = needed(card)
+    card, pin = pinned(card)
     shards = remote_shards(card)
-    asked = (VERSION, str(needed(card)), str(card.shuffle_seed), card.image, card.caption, card.group, card.id)
+    asked = (VERSION, str(count), str(card.shuffle_seed), card.image, card.caption, card.group, card.id)
     path = cache / "datasets" / f"stream-{digest_all((*asked, *shards.values()))}" / "samples.parquet"
     if not path.is_file():
         keep(TarStream(card, shards, local=False, shuffle=card.shuffle_seed), path, card, progress)
+        if pin is not None:
+            pin.remember()
     return StreamedSource(path, card, cache, progress)
 
 
@@ -64,30 +83,27 @@ class ShardSource(Source):
                 rows.ids.append(sample.id)
                 rows.captions.append(sample.captions)
                 rows.groups.append(sample.group)
-                rows.files.append(
-                    f"{shard}@{tar.offset}+{tar.size}" if tar.offset >= 0 and not sample.problem else None
-                )
+                place = f"{os.path.relpath(shard, self.folder)}@{tar.offset}+{tar.size}"
+                rows.files.append(place if tar.offset >= 0 and not sample.problem else None)
                 rows.problems.append(sample.problem)
                 bar.update()
         rows.has_captions, rows.has_images, rows.columns = stream.has_captions, stream.has_images, stream.columns
-        check_named(rows, self.path, self.card)
         name_bare(rows, [file is None for file in rows.files])
-        if self.card.id:
-            check_ids(rows.ids, self.path, self.card.id)
+        check_named(rows, self.path, self.card)
         return rows
 
     def stamp(self, file: str) -> str:
         """Return the state of the shard of one row, asked once; see `Source.stamp`."""
         shard = file.rpartition("@")[0]
         if shard not in self._stamps:
-            self._stamps[shard] = stamp(Path(shard))
+            self._stamps[shard] = stamp(self.folder / shard)
         return self._stamps[shard]
 
     def read(self, row: int, file: str | None) -> bytes:
         """Return the encoded image of row `row`; see `Source.read`."""
         shard, _, place = (file or "").rpartition("@")
         offset, _, size = place.partition("+")
-        with open(shard, "rb") as data:  # a handle of its own, so that threads do not disturb each other
+        with open(self.folder / shard, "rb") as data:  # a handle of its own, so that threads do not disturb each other
             data.seek(int(offset))
             return data.read(int(size))
 
@@ -100,7 +116,8 @@ class TarStream:
         self.has_images = self.has_captions = False
         self._card, self._shards, self._local, self._shuffle = card, shards, local, shuffle
         self._names: dict[str, None] = {}
-        self._times: Counter[str] = Counter()
+        self._times: dict[str, int] = {}
+        self._answered = local
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -120,10 +137,27 @@ class TarStream:
 
     def _read(self, names: list[str]) -> Iterator[tuple[str, TarSample, Streamed]]:
         for name in names:
-            place = self._shards[name]
-            with opened(place, self._card, self._local) as (shard, length):
-                for tar in read_samples(shard, self._card, length):
-                    yield place, tar, self._sample(name, tar)
+            yield from self._shard(name)
+
+    def _shard(self, name: str) -> Iterator[tuple[str, TarSample, Streamed]]:
+        """Yield the samples of one shard, and go on where the connection to its server broke off.
+
+        A server that has never answered is not asked again: that would only hide a wrong address for a while.
+        """
+        place, done = self._shards[name], 0
+        for attempt in itertools.count(1):
+            try:
+                with opened(place, self._card, self._local) as (shard, length):
+                    self._answered = True
+                    for tar in itertools.islice(read_samples(shard, self._card, length), done, None):
+                        done += 1
+                        yield place, tar, self._sample(name, tar)
+                return
+            except BrokenOffError as error:
+                if not self._answered or attempt == TRIES:
+                    raise
+                LOG.warning("%s (attempt %d of %d)", error, attempt, TRIES)
+            time.sleep(PAUSE * attempt)
 
     def _sample(self, shard: str, tar: TarSample) -> Streamed:
         card = self._card
@@ -133,10 +167,7 @@ class TarStream:
             self._names |= dict.fromkeys(f"json.{name}" for name in tar.metadata())
         self._names |= dict.fromkeys(tar.endings)
         metadata = tar.metadata() if card.group or card.id else {}
-        id_ = metadata.get(card.id) if card.id else f"{shard}/{tar.key}"
-        times = self._times[str(id_)]
-        self._times[str(id_)] += 1
-        group = metadata.get(card.group) if card.group else None
+        named, group = (_text(metadata.get(field)) if field else "" for field in (card.id, card.group))
         captions: list[str] | None = []
         try:
             captions = tar.captions(card.caption)
@@ -145,9 +176,23 @@ class TarStream:
         self.has_captions |= captions is not None
         self.has_images |= tar.offset >= 0
         return Streamed(
-            id=f"{id_}#{times}" if times and not card.id else unicode(str("" if id_ is None else id_)),
-            group=None if group is None else unicode(str(group)),
+            id=named or self._unique(unicode(f"{shard}/{tar.key}")),
+            group=group or None,
             image=tar.image or None,
             captions=captions or [],
-            problem=tar.problem,
+            problem=tar.problem or ("" if named or not card.id else without_id(card)),
         )
+
+    def _unique(self, id_: str) -> str:
+        """Return `id_`, with a number where it has been given away before."""
+        name = id_
+        while name in self._times:
+            name = f"{id_}#{self._times[id_]}"
+            self._times[id_] += 1
+        self._times[name] = 1
+        return name
+
+
+def _text(value: object) -> str:
+    """Return a value of a JSON member as a name, "" for none."""
+    return "" if value is None else unicode(str(value))

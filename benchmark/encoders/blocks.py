@@ -12,9 +12,21 @@ from benchmark.errors import InputError
 def hidden_states(module: Any, inputs: dict[str, torch.Tensor], layers: list[int] | None) -> dict[int, torch.Tensor]:
     """Return {layer: (B, T, d)} of a transformers encoder: entry i + 1 of its `hidden_states` is what block i gives.
 
-    Entry 0 is the embedding. Not for decoders: the last entry of most is normed by the model's final norm.
+    Entry 0 is the embedding. Not for decoders: the last entry of most is normed by the model's final norm. Raises
+    InputError for a model whose entries cannot be told to be its blocks' outputs.
     """
+    if getattr(module.config, "depths", None) is not None:
+        raise InputError(
+            f"{type(module).__name__} of transformers is hierarchical, and what it returns is not what its stages give "
+            "(Swin's states come after the next stage's downsampling); use timm's copy of it (library: timm)."
+        )
     states = module(**inputs, output_hidden_states=True, return_dict=True).hidden_states[1:]
+    blocks = getattr(module.config, "num_hidden_layers", None)
+    if len(states) != blocks:
+        raise InputError(
+            f"{type(module).__name__} of transformers returns {len(states)} states after its embedding, but its "
+            f"configuration says num_hidden_layers: {blocks}; which block gives which cannot be told."
+        )
     return {layer: states[layer] for layer in (layers or range(len(states)))}
 
 

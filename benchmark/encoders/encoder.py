@@ -11,6 +11,8 @@ from PIL import Image
 from benchmark.catalog import EncoderCard
 from benchmark.encoders.choice_of_layers import chosen_layers, no_layer
 from benchmark.encoders.compiling import compile_blocks
+from benchmark.encoders.first_run import first_batch, first_states
+from benchmark.encoders.token_rules import token_index
 from benchmark.errors import InputError, WorkError, unknown
 
 REDUCED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -36,7 +38,7 @@ class Tower(Protocol):
     def preprocess(self, batch: list[Any]) -> dict[str, torch.Tensor]:
         """Turn RGB images or strings into tensors whose first dimension is the sample, so that batches can be split.
 
-        Text gives at least `input_ids` and `mask`, both (B, T).
+        Text gives at least `mask` (B, T) bool, True for real tokens, and for the token rule eot `input_ids` (B, T).
         """
 
     def states(self, inputs: dict[str, torch.Tensor], layers: list[int] | None) -> dict[int, torch.Tensor]:
@@ -46,7 +48,7 @@ class Tower(Protocol):
 class Encoder:
     """A frozen pretrained encoder.
 
-    Layers and widths are measured on one blank sample when the encoder is made, never taken from the card; the card's
+    Layers and widths are measured in a first run when the encoder is made, never taken from the card; the card's
     `layers` can only choose among them.
 
     `precision` bfloat16 or float16 is automatic mixed precision (torch.autocast): the weights stay in float32, matrix
@@ -70,8 +72,9 @@ class Encoder:
     ) -> None:
         """Prepare a tower for use on a device.
 
-        Raises InputError for an unknown precision or a layer in the card that the model lacks, and WorkError when the
-        blocks cannot be compiled here (no C++ compiler).
+        Raises InputError for an unknown precision, a tower that gives anything but the same (B, T, d) tensors for the
+        same batch, and a layer in the card that the model lacks; WorkError when the blocks cannot be compiled here (no
+        C++ compiler).
         """
         if precision not in PRECISIONS:
             raise unknown("precision", precision, PRECISIONS)
@@ -84,24 +87,24 @@ class Encoder:
         # Fast tokenizers keep their padding and truncation settings in shared state and refuse simultaneous changes.
         self._tokenizing = threading.Lock()
         tower.module.to(device=self.device, dtype=torch.float32).eval().requires_grad_(False)
-        blank: list[Any] = [Image.new("RGB", (64, 64)) if self.modality == "image" else ""]
+        first = first_batch(self.modality)
         with torch.no_grad():
-            states = tower.states(self._to_device(self.preprocess(blank)), None)
+            states = first_states(card, tower, len(first), lambda: self._to_device(self.preprocess(first)))
         self.layers: list[int] = chosen_layers(card, sorted(states))
         """Layers on offer, shallow to deep."""
         self.widths: dict[int, int] = {layer: states[layer].shape[-1] for layer in self.layers}
         self.state_bytes = sum(states[layer][0].numel() * 4 for layer in self.layers)
-        """Bytes that all tokens of one blank sample take at all layers on offer."""
+        """Bytes that all tokens of one sample, an image or a caption of 256 bytes, take at all layers on offer."""
         weights = sum(parameter.numel() for parameter in tower.module.parameters())
         self.flop = 2.0 * weights * max(state.shape[1] for state in states.values())
-        """Floating-point operations for one blank sample, roughly: two for each weight and token."""
+        """Floating-point operations for one such sample, roughly: two for each weight and token."""
         if compile:
             compile_blocks(tower.module)
             try:
                 # In the mode of extraction; from sizes of 1, or of equal numbers of samples and tokens, the compiler
                 # would make code for such sizes only.
                 with torch.inference_mode():
-                    self.run((blank if self.modality == "image" else ["one two three four five"]) * 3)
+                    self.run((first if self.modality == "image" else ["one two three four five"]) * 3)
             except Exception as error:  # inductor raises whatever its compilers do
                 reason = (str(error).strip().splitlines() or [""])[0][:200]
                 raise WorkError(
@@ -203,24 +206,6 @@ class Encoder:
         if self.card.token == "mean":
             return None
         return token_index(self.card.token, mask, ids, fixed_length=self.card.padding > 0)
-
-
-def token_index(rule: str, mask: torch.Tensor, ids: torch.Tensor | None, *, fixed_length: bool) -> torch.Tensor:
-    """Return (B,) positions of the global token in a (B, T) batch by the rule cls, eot or last.
-
-    cls: position 0. eot: the highest token id, first of equals, as CLIP pools its captions. last: the last position
-    when captions are padded to a fixed length (SigLIP pools it, padding or not), otherwise the last real token.
-    """
-    batch, length = mask.shape
-    if rule == "cls":
-        return torch.zeros(batch, dtype=torch.long, device=mask.device)
-    if rule == "eot":
-        if ids is None:
-            raise InputError("the token rule 'eot' needs token ids: it is for text encoders only.")
-        return ids.argmax(1)
-    if fixed_length:
-        return torch.full((batch,), length - 1, dtype=torch.long, device=mask.device)
-    return length - 1 - mask.flip(1).int().argmax(1)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

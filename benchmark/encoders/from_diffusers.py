@@ -16,6 +16,7 @@ import transformers
 from benchmark.catalog import EncoderCard
 from benchmark.encoders.blocks import BlockOutputs
 from benchmark.encoders.diffusion_step import CaptionStep, DiffusionStep, ImageStep
+from benchmark.encoders.vocabulary import load_tokenizer
 from benchmark.errors import InputError, WorkError
 
 PIPELINES = ("PixArtAlphaPipeline", "PixArtSigmaPipeline")
@@ -69,7 +70,7 @@ def load_tower(card: EncoderCard, folder: Path | None, *, trust_remote_code: boo
         raise InputError(
             f"encoder '{card.name}': a diffusion model has no token for the whole sample; set token: mean."
         )
-    source = str(folder or card.source)
+    source = str(folder or card.source.removeprefix("hf-hub:"))
     origin: dict[str, Any] = {"revision": card.revision} if card.revision and folder is None else {}
     pipeline = str(diffusers.DiffusionPipeline.load_config(source, **origin).get("_class_name"))
     if pipeline not in PIPELINES:
@@ -79,7 +80,7 @@ def load_tower(card: EncoderCard, folder: Path | None, *, trust_remote_code: boo
         )
     schedule = _schedule(card, source, origin)
     written = inspect.signature(getattr(diffusers, pipeline).encode_prompt).parameters["max_sequence_length"]
-    tokenizer = transformers.AutoTokenizer.from_pretrained(source, subfolder="tokenizer", **origin)
+    tokenizer = load_tokenizer(card, source, folder, subfolder="tokenizer", **origin)
     prepare = partial(tokenize, tokenizer=tokenizer, length=card.padding or written.default)
     load = partial(_load_part, card, source, origin)
     levels = diffusers.AutoencoderKL.load_config(source, subfolder="vae", **origin)["block_out_channels"]

@@ -22,6 +22,7 @@ from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, create_transf
 
 from benchmark.catalog import EncoderCard
 from benchmark.encoders.selective_scan import selective_scan_fn
+from benchmark.encoders.token_rules import check_class_token
 from benchmark.errors import InputError, WorkError
 
 INSTALL = "pip install --no-deps mambavision==1.2.0 einops==0.8.2"
@@ -71,11 +72,13 @@ class MambaVisionTower:
 def load_tower(card: EncoderCard, folder: Path | None, *, trust_remote_code: bool = False) -> MambaVisionTower:
     """Load config.json and *.safetensors from a folder or from the hub repository that the card names.
 
-    `trust_remote_code` changes nothing: the model's code is the installed package's. Raises InputError for a text card,
-    and WorkError when the package is missing or the checkpoint does not fit the model (a head is not needed).
+    `trust_remote_code` changes nothing: the model's code is the installed package's. Raises InputError for a text card
+    and for the token rule cls, and WorkError when the package is missing or the checkpoint does not fit the model (a
+    head is not needed).
     """
     if card.modality != "image":
         raise InputError(f"encoder '{card.name}': MambaVision has image encoders only; set modality: image.")
+    check_class_token(card, has_cls=False)
     package = _package(card)
     if folder is None:
         from huggingface_hub import snapshot_download

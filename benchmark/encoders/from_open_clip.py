@@ -12,8 +12,10 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from open_clip.transformer import VisionTransformer
 
 from benchmark.catalog import EncoderCard
-from benchmark.encoders.from_timm import block_outputs, check_token, has_class_token, map_tokens
-from benchmark.errors import InputError
+from benchmark.encoders.from_timm import block_outputs, has_class_token, map_tokens
+from benchmark.encoders.token_rules import check_class_token, check_end_token
+from benchmark.encoders.vocabulary import check_vocabulary, missing_files_named
+from benchmark.errors import InputError, unknown
 
 # What a checkpoint's repository may bring: weights, configuration and the files of a tokenizer; never code.
 FILES = ["open_clip_*.safetensors", "*.json", "*.txt", "*.model"]
@@ -76,13 +78,19 @@ def load_tower(card: EncoderCard, folder: Path | None, *, trust_remote_code: boo
     """Load one tower from a folder, from the hub (`hf-hub:...`), or as architecture plus `pretrained`.
 
     `trust_remote_code` changes nothing: no code of a checkpoint ever runs. Raises InputError for a name that open_clip
-    does not know, a revision that cannot apply, and a token rule that the tower does not pool by.
+    does not know, a revision that cannot apply, a token rule that the tower does not pool by, and a tokenizer without
+    its files or without an end token that can be found.
     """
     name = _name(card, folder)
-    model = open_clip.create_model(name, pretrained=card.pretrained or None, require_pretrained=True)
+    model = open_clip.create_model(
+        name,
+        pretrained=card.pretrained or None,
+        require_pretrained=True,
+        force_quick_gelu=folder is None and _trained_with_quick_gelu(card),
+    )
     if card.modality == "image":
         tower = ImageTower(model)
-        check_token(card, tower.has_cls())
+        check_class_token(card, tower.has_cls())
         return tower
     text = getattr(model, "text", model)
     pooling = getattr(text, "text_pool_type", getattr(text, "pool_type", ""))
@@ -93,20 +101,24 @@ def load_tower(card: EncoderCard, folder: Path | None, *, trust_remote_code: boo
         )
     # A tokenizer's configuration must not be able to ask for code of the repository to be run.
     has_own = "hf_tokenizer_name" in (open_clip.get_model_config(name) or {}).get("text_cfg", {})
-    return TextTower(model, open_clip.get_tokenizer(name, **({"trust_remote_code": False} if has_own else {})))
+    checkpoint = Path(name.removeprefix("local-dir:")) if name.startswith("local-dir:") else None
+    with missing_files_named(card, checkpoint):
+        tokenizer = open_clip.get_tokenizer(name, **({"trust_remote_code": False} if has_own else {}))
+    own = getattr(tokenizer, "tokenizer", None)
+    if own is not None:
+        check_vocabulary(card, str(folder or card.source), own)
+    # Whatever the token rule: the end token is also where padding begins.
+    known = tokenizer.encoder if own is None else own.get_vocab()
+    check_end_token(card, lambda texts: tokenizer(texts).tolist(), known.values())
+    return TextTower(model, tokenizer)
 
 
 def _name(card: EncoderCard, folder: Path | None) -> str:
     if folder is not None:
         return f"local-dir:{folder}"
     is_hub = card.source.startswith("hf-hub:")
-    if not is_hub and card.source not in open_clip.list_models():
-        close = get_close_matches(card.source, open_clip.list_models(), n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        raise InputError(
-            f"encoder '{card.name}': '{card.source}' is neither a folder nor an architecture of open_clip{hint}; "
-            "hub repositories are written hf-hub:ORGANISATION/NAME."
-        )
+    if not is_hub:
+        _check_architecture(card)
     if not card.revision:
         return card.source
     entry = {} if is_hub else open_clip.get_pretrained_cfg(card.source, card.pretrained)
@@ -118,6 +130,39 @@ def _name(card: EncoderCard, folder: Path | None) -> str:
             f"'{card.pretrained}', so `revision` cannot apply; leave it out."
         )
     return f"local-dir:{_fetch(card, repository)}"
+
+
+def _check_architecture(card: EncoderCard) -> None:
+    """Raise InputError unless the card names an architecture of open_clip and weights that its table has for it."""
+    where = f"encoder '{card.name}'"
+    if card.source not in open_clip.list_models():
+        close = get_close_matches(card.source, open_clip.list_models(), n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise InputError(
+            f"{where}: '{card.source}' is neither a folder nor an architecture of open_clip{hint}; "
+            "hub repositories are written hf-hub:ORGANISATION/NAME."
+        )
+    tags = open_clip.list_pretrained_tags_by_model(card.source)
+    if not card.pretrained:
+        raise InputError(
+            f"{where}: the architecture '{card.source}' needs weights: set `pretrained` in its card to one of "
+            f"{', '.join(tags) or 'none (open_clip knows no weights for it; use a folder with a checkpoint)'}."
+        )
+    if not open_clip.get_pretrained_cfg(card.source, card.pretrained):
+        raise InputError(f"{where}: {unknown(f'pretrained of {card.source}', card.pretrained, tags)}")
+
+
+def _trained_with_quick_gelu(card: EncoderCard) -> bool:
+    """Whether open_clip's table says that the weights were trained with QuickGELU.
+
+    The architecture's name (ViT-B-32 against ViT-B-32-quickgelu) and the repository's configuration should say so too;
+    where they do not, the model would load all the same, with the other activation, and give other vectors.
+    """
+    if not card.source.startswith("hf-hub:"):
+        return bool(open_clip.get_pretrained_cfg(card.source, card.pretrained).get("quick_gelu"))
+    entries = (open_clip.get_pretrained_cfg(*pair) for pair in open_clip.list_pretrained())
+    name = card.source.removeprefix("hf-hub:")
+    return any(entry.get("quick_gelu") and entry.get("hf_hub", "").rpartition("/")[0] == name for entry in entries)
 
 
 def _fetch(card: EncoderCard, repository: str) -> Path:

@@ -52,7 +52,7 @@ def load_tower(card: EncoderCard, folder: Path | None, *, trust_remote_code: boo
             tower = function(card)
         except (InputError, WorkError):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise WorkError(
                 f"encoder '{card.name}': {function_name}(card) of {module.__file__} failed with {_short(error)}."
             ) from error
@@ -125,7 +125,7 @@ def _import(card: EncoderCard, name: str) -> ModuleType:
         raise InputError(f"encoder '{card.name}': {origin} changed after it was imported; start Python again.")
     try:
         module = importlib.import_module(name)
-    except Exception as error:  # SyntaxError, ImportError or whatever the module does when it is imported
+    except (Exception, SystemExit) as error:  # whatever the module does when it is imported, scripts exit
         raise InputError(f"encoder '{card.name}': {origin} cannot be imported: {_short(error)}.") from error
     _imported[name] = content
     return module
@@ -148,5 +148,5 @@ def _check(card: EncoderCard, tower: Any, origin: str) -> None:
         )
 
 
-def _short(error: Exception) -> str:
+def _short(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(".: ")

@@ -10,6 +10,7 @@ import torch
 from timm.data import create_transform, resolve_model_data_config
 
 from benchmark.catalog import EncoderCard
+from benchmark.encoders.token_rules import check_class_token
 from benchmark.errors import InputError
 
 
@@ -62,15 +63,6 @@ def has_class_token(module: Any) -> bool:
     return prefix_tokens(module) > (0 if registers is None else registers.shape[1])
 
 
-def check_token(card: EncoderCard, has_cls: bool) -> None:
-    """Raise InputError for the token rule cls where the image tower has no class token."""
-    if card.token == "cls" and not has_cls:
-        raise InputError(
-            f"encoder '{card.name}': this architecture has no class token (its first token is a patch or a register); "
-            "set token: mean in its card."
-        )
-
-
 def load_tower(card: EncoderCard, folder: Path | None, *, trust_remote_code: bool = False) -> TimmTower:
     """Load from a folder (config.json and model.safetensors), from the hub, or by timm's model name (name.tag).
 
@@ -78,7 +70,7 @@ def load_tower(card: EncoderCard, folder: Path | None, *, trust_remote_code: boo
     not know and for the token rule cls where there is no class token.
     """
     module: Any = timm.create_model(_name(card, folder), pretrained=True)
-    check_token(card, has_class_token(module))
+    check_class_token(card, has_class_token(module))
     return TimmTower(module)
 
 

@@ -13,7 +13,9 @@ from benchmark.catalog import EncoderCard
 from benchmark.encoders.blocks import hidden_states
 from benchmark.encoders.causal import CausalTower, is_causal
 from benchmark.encoders.text_tower import TextTower
+from benchmark.encoders.token_rules import check_class_token, check_end_token, has_class_parameter
 from benchmark.encoders.vision_language import DecoderImageTower, is_decoder
+from benchmark.encoders.vocabulary import load_tokenizer
 from benchmark.errors import WorkError
 
 # For a hub repository without safetensors (DeBERTa's), transformers would ask a hub service in the background to
@@ -48,9 +50,11 @@ def load_tower(
 ) -> VisionTower | TextTower | DecoderImageTower:
     """Load from a folder or from the hub; only the tower that the card reads stays in memory.
 
-    trust_remote_code: run the model's code in the checkpoint's repository; the caller has asked the user.
+    trust_remote_code: run the model's code in the checkpoint's repository; the caller has asked the user. Raises
+    InputError for a token rule that the model does not allow and for a tokenizer without its files, and WorkError for
+    a checkpoint that lacks tensors or holds them in another shape.
     """
-    source = str(folder or card.source)
+    source = str(folder or card.source.removeprefix("hf-hub:"))
     origin: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     if card.revision and folder is None:
         origin["revision"] = card.revision
@@ -60,6 +64,7 @@ def load_tower(
     decoder = is_decoder(card.name, config)
     model = _load_model(card, source, config, origin)
     if decoder and card.modality == "image":
+        check_class_token(card, has_cls=False)  # the first token is the prompt's, the same for every image
         return DecoderImageTower(model, transformers.AutoProcessor.from_pretrained(source, **origin))
     if decoder:
         module = model.language_model
@@ -70,15 +75,30 @@ def load_tower(
         module = model
     # The rest of a model with several towers is freed with `model`.
     if card.modality == "image":
+        check_class_token(card, has_class_parameter(module))
         return VisionTower(module, transformers.AutoImageProcessor.from_pretrained(source, **origin))
-    tower = CausalTower if is_causal(module.config) else TextTower
-    return tower(module, transformers.AutoTokenizer.from_pretrained(source, **origin), card.padding)
+    tokenizer = load_tokenizer(card, source, folder, **origin)
+    if card.token == "eot":
+        check_end_token(card, lambda texts: tokenizer(texts)["input_ids"], tokenizer.get_vocab().values())
+    return (CausalTower if is_causal(module.config) else TextTower)(module, tokenizer, card.padding)
 
 
 def _load_model(card: EncoderCard, source: str, config: Any, origin: dict[str, Any]) -> Any:
     model, report = _model_class(config, origin["trust_remote_code"]).from_pretrained(
-        source, config=config, dtype=torch.float32, weights_only=True, output_loading_info=True, **origin
+        source,
+        config=config,
+        dtype=torch.float32,
+        weights_only=True,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # not ignored: reported, where transformers would write a table into its log
+        **origin,
     )
+    for key, stored, built in sorted(report["mismatched_keys"]):
+        if "pooler" not in key:
+            raise WorkError(
+                f"encoder '{card.name}': the checkpoint '{source}' does not fit its config.json: '{key}' is "
+                f"{tuple(stored)}, the model needs {tuple(built)}."
+            )
     # A pooler comes after the last block and is never read; anything else that is missing would be random numbers.
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing:

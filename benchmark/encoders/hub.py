@@ -1,7 +1,6 @@
 """Where on the Hugging Face hub a card's weights are, at which commit, and whether they lie in the cache here."""
 
 import sys
-from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -11,7 +10,7 @@ from typing import Any
 
 from benchmark import hub_refs, offline
 from benchmark.catalog import EncoderCard, local_path
-from benchmark.encoders import hub_cache
+from benchmark.encoders import hub_cache, reasons
 from benchmark.errors import WorkError
 
 NOT_ON_THE_HUB = ("python", "activations")
@@ -23,16 +22,16 @@ def folder(card: EncoderCard) -> Path | None:
     Raises WorkError for a source that looks like a path where nothing is: it must not be looked up on the hub.
     """
     found, source = local_path(card.source, card.base), card.source
+    looked = Path(card.base, Path(source).expanduser())
     if found is None and card.library == "activations":
         raise WorkError(
-            f"encoder '{card.name}': there is no file or folder '{Path(card.base, source).expanduser()}'; set `source` "
-            "in its card to the vectors."
+            f"encoder '{card.name}': there is no file or folder '{looked}'; set `source` in its card to the vectors."
         )
     looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1
     if found is None and looks_local and card.library != "python" and not source.startswith("hf-hub:"):
         raise WorkError(
-            f"encoder '{card.name}': there is no folder '{Path(card.base, source).expanduser()}'; set `source` in its "
-            "card to a folder with the checkpoint, or to the name of a hub repository."
+            f"encoder '{card.name}': there is no folder '{looked}'; set `source` in its card to a folder "
+            "with the checkpoint, or to the name of a hub repository."
         )
     return found
 
@@ -107,27 +106,37 @@ def download_mb(card: EncoderCard) -> int:
 
 def cannot_get(card: EncoderCard, error: BaseException) -> WorkError:
     """Return the error that says in one sentence which weights cannot be had, why, and how to bring one's own copy."""
-    name = repository(card)
-    where = f"'{card.source}'" + (f" with pretrained '{card.pretrained}'" if card.pretrained else "")
-    if name and name not in card.source:
-        where += f" ({name})"
     return WorkError(
-        f"encoder '{card.name}': cannot get {where} through {card.library}: {_reason(card, name or '', error)}; put a "
-        "copy of the checkpoint in a folder and name it in a card (`source: FOLDER`), or fill the Hugging Face cache "
+        f"encoder '{card.name}': cannot get {_what(card)} through {card.library}: {_reason(card, error)}; put a copy "
+        "of the checkpoint in a folder and name it in a card (`source: FOLDER`), or fill the Hugging Face cache "
         "(HF_HOME)."
     )
 
 
-def short_reason(error: BaseException) -> str:
-    """Return an error's type and the first sentence of its message."""
-    first_line = (str(error).strip().splitlines() or [""])[0].split(". ")[0].rstrip(".:")
-    return f"{type(error).__name__}: {first_line[:200]}".rstrip(": ")
+def cannot_load(card: EncoderCard, error: BaseException) -> WorkError:
+    """Return the error for weights from the hub that failed to load: what could not be fetched, or what is wrong."""
+    from huggingface_hub import constants
+
+    # open_clip keeps a failed download to itself and says that there are no weights.
+    silent = constants.is_offline_mode() or card.library == "open_clip"
+    if reasons.is_of_the_network(error) or (silent and not is_cached(card)):
+        return cannot_get(card, error)
+    return WorkError(
+        f"encoder '{card.name}': {_what(card)} was fetched, but cannot be loaded by {card.library} "
+        f"({reasons.short_reason(error)})."
+    )
 
 
-def _reason(card: EncoderCard, name: str, error: BaseException) -> str:
+def _what(card: EncoderCard) -> str:
+    name = repository(card)
+    known = f" ({name})" if name and name not in card.source else ""
+    return f"'{card.source}'" + (f" with pretrained '{card.pretrained}'" if card.pretrained else "") + known
+
+
+def _reason(card: EncoderCard, error: BaseException) -> str:
     from huggingface_hub import constants, errors
 
-    chain = list(_causes(error))
+    name, chain = repository(card) or "", list(reasons.causes(error))
     for kind, reason in (
         (errors.GatedRepoError, f"it is gated, so accept its conditions at {constants.ENDPOINT}/{name} and log in"),
         (errors.RepositoryNotFoundError, f"{constants.ENDPOINT} has no such repository, or it is private"),
@@ -135,19 +144,11 @@ def _reason(card: EncoderCard, name: str, error: BaseException) -> str:
     ):
         if any(isinstance(link, kind) for link in chain):
             return reason
-    text = short_reason(error)
+    text = reasons.short_reason(error)
     if not constants.is_offline_mode():
         return text
     missing = f"something is missing in its cache ({text})" if is_cached(card) else "the weights are not in its cache"
     return f"the Hugging Face hub is out of reach or HF_HUB_OFFLINE is set, and {missing}"
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _resolve(name: str, revision: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from benchmark.catalog import EncoderCard, find_card
-from benchmark.encoders import hub
+from benchmark.encoders import hub, reasons
 from benchmark.encoders.encoder import Encoder
 from benchmark.encoders.torchvision_ops import declare_missing_ops
 from benchmark.errors import InputError, WorkError, unknown
@@ -64,10 +64,12 @@ def load_encoder(
             tower = load_tower(pinned, folder, trust_remote_code=card.trust_remote_code)
         _check_commit(card, commit)
         encoder = Encoder(card, tower, device, precision=precision, compile=compile)
-    except (InputError, WorkError):
-        raise
+    except (InputError, WorkError) as error:
+        if f"'{card.name}'" in str(error):
+            raise
+        raise type(error)(f"encoder '{card.name}': {error}") from error
     except Exception as error:  # a broken checkpoint can raise anything, in six libraries
-        raise WorkError(_sentence(card, folder, error)) from error
+        raise _failure(pinned, folder, error) from error
     hub.remember(card, commit)
     return encoder
 
@@ -96,6 +98,7 @@ def _check(card: EncoderCard, device: str) -> None:
     if card.token not in TOKENS[card.modality]:
         rule = unknown(f"token rule of {card.modality} encoders", card.token, TOKENS[card.modality])
         raise InputError(f"encoder '{card.name}': {rule}")
+    _check_padding(card)
     if card.library == "timm" and card.modality != "image":
         raise InputError(f"encoder '{card.name}': timm has image encoders only; set modality: image.")
     if card.library == "timm" and card.revision and "/" not in card.source and (name := hub.repository(card)):
@@ -109,6 +112,18 @@ def _check(card: EncoderCard, device: str) -> None:
         raise InputError(f"device '{device}' is not available here; use cpu, or cuda where torch sees a GPU.") from None
 
 
+def _check_padding(card: EncoderCard) -> None:
+    if card.padding < 0:
+        raise InputError(f"encoder '{card.name}': padding must be 0 or more tokens, got {card.padding}.")
+    if card.padding and card.modality == "image":
+        raise InputError(f"encoder '{card.name}': `padding` is for captions; leave it out of an image encoder's card.")
+    if card.padding and card.library == "open_clip":
+        raise InputError(
+            f"encoder '{card.name}': open_clip's text encoders always read captions at their model's own length; "
+            "leave `padding` out."
+        )
+
+
 def _check_commit(card: EncoderCard, commit: str) -> None:
     """Raise WorkError if a library that finds the repository in its own table has loaded another commit of it."""
     name = hub.repository(card)
@@ -119,10 +134,17 @@ def _check_commit(card: EncoderCard, commit: str) -> None:
         )
 
 
-def _sentence(card: EncoderCard, folder: Path | None, error: Exception) -> str:
-    reason = hub.short_reason(error)
+def _failure(card: EncoderCard, folder: Path | None, error: Exception) -> Exception:
+    if card.library == "transformers" and not card.trust_remote_code and reasons.asks_for_code(error):
+        return InputError(
+            f"encoder '{card.name}': the checkpoint '{folder or card.source}' brings code of its own that must run: "
+            "read it, and if you trust it, set `trust_remote_code: true` in the card and add --trust_remote_code."
+        )
+    reason = reasons.short_reason(error)
     if folder is not None:
-        return f"encoder '{card.name}': the checkpoint in '{folder}' cannot be loaded by {card.library} ({reason})."
+        return WorkError(
+            f"encoder '{card.name}': the checkpoint in '{folder}' cannot be loaded by {card.library} ({reason})."
+        )
     if card.library == "python":
-        return f"encoder '{card.name}': the tower that '{card.source}' returned cannot be used ({reason})."
-    return str(hub.cannot_get(card, error))
+        return WorkError(f"encoder '{card.name}': the tower that '{card.source}' returned cannot be used ({reason}).")
+    return hub.cannot_load(card, error)

@@ -9,6 +9,7 @@ Ids are the dataset's sample ids, in any order; rows of other ids are ignored. N
 """
 
 import json
+import math
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
@@ -20,12 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.catalog import EncoderCard
-from benchmark.encoders import hub
+from benchmark.encoders import hub, reasons
 from benchmark.encoders.choice_of_layers import chosen_layers, no_layer
 from benchmark.errors import InputError
 
 LAYER = re.compile(r"L(\d+)")
 SHOWN = 3
+DEFLATED = 1100
+"""Times that an archive's member can be longer than its compressed form: deflate reaches 1,032 (zlib's manual)."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def load_recorded(card: EncoderCard) -> Recorded:
     try:
         ids, headers, read = _open(path)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"encoder '{card.name}': {path} cannot be read: {hub.short_reason(error)}.") from error
+        raise InputError(f"encoder '{card.name}': {path} cannot be read: {reasons.short_reason(error)}.") from error
     rows = {name: row for row, name in enumerate(ids)}
     if len(rows) < len(ids):
         repeated = [name for row, name in enumerate(ids) if rows[name] != row]
@@ -122,24 +125,37 @@ def _open(path: Path) -> Source:
 
 
 def _open_folder(path: Path) -> Source:
-    text = (path / "ids.txt").read_text(encoding="utf-8")
+    text = (path / "ids.txt").read_text(encoding="utf-8-sig")  # Windows' editors put a mark in front
     ids = [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
     arrays = {file.stem: np.load(file, mmap_mode="r", allow_pickle=False) for file in path.glob("*.npy")}
     return ids, {name: Header(array.shape, str(array.dtype)) for name, array in arrays.items()}, arrays.__getitem__
 
 
 def _open_npz(path: Path) -> Source:
-    file = np.load(path, allow_pickle=False)
-    if "ids" not in file or file["ids"].dtype.kind != "U" or file["ids"].ndim != 1:
-        raise ValueError("it needs an array 'ids' of strings, of one dimension")
-    headers = {}
     with zipfile.ZipFile(path) as archive:
-        for name in set(file.files) - {"ids"}:
-            with archive.open(f"{name}.npy") as member:
-                readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-                shape, _, dtype = readers[np.lib.format.read_magic(member)](member)
-                headers[name] = Header(shape, str(dtype))
+        headers = {
+            info.filename.removesuffix(".npy"): _npy_header(archive, info)
+            for info in archive.infolist()
+            if info.filename.endswith(".npy")
+        }
+    ids = headers.pop("ids", None)
+    if ids is None or len(ids.shape) != 1 or not ids.dtype.startswith("<U"):
+        raise ValueError("it needs an array 'ids' of strings, of one dimension")
+    file = np.load(path, allow_pickle=False)
     return file["ids"].tolist(), headers, file.__getitem__
+
+
+def _npy_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Header:
+    """Read an array's header, and check its size before anybody allocates it."""
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        # Version 3 is version 2 in UTF-8, and the header of a plain array is ASCII.
+        old = version == (1, 0)
+        shape, _, dtype = (np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0)(member)
+        size = math.prod(shape) * dtype.itemsize
+        if member.tell() + size != info.file_size or info.file_size > DEFLATED * info.compress_size:
+            raise ValueError(f"{info.filename} says {dtype} {shape}, which is not what it holds")
+    return Header(shape, dtype.str if dtype.kind == "U" else str(dtype))
 
 
 def _open_safetensors(path: Path) -> Source:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from benchmark.encoders.blocks import hidden_states
+from benchmark.encoders.vocabulary import caption_limit
 from benchmark.errors import InputError
 
 
@@ -19,7 +20,7 @@ class TextTower:
             tokenizer.pad_token = tokenizer.eos_token
         if tokenizer.pad_token is None:
             raise InputError("the checkpoint's tokenizer has no padding and no end-of-text token; set one in it.")
-        limit = min(tokenizer.model_max_length, getattr(module.config, "max_position_embeddings", 512))
+        limit = caption_limit(tokenizer, module.config)
         if padding > limit:
             raise InputError(f"padding {padding} is longer than the model's limit of {limit} tokens; lower it.")
         self.lengths = {"padding": "max_length" if padding else "longest", "max_length": padding or limit}

@@ -1,4 +1,4 @@
-"""The files of one encoder's activations: appended to shard by shard, so that a killed extraction can go on.
+"""The files of one pass over the data: appended to shard by shard, so that a killed extraction can go on.
 
 A folder holds one `.npy` file per array and `progress.json`, which says how many rows of every file are finished. A
 shard's rows are appended to each file and synced to the disk before `progress.json` is replaced; whatever lies behind
@@ -11,33 +11,18 @@ import json
 import logging
 import os
 import shutil
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from benchmark.errors import WorkError
 
 LOG = logging.getLogger("benchmark")
 PROGRESS = "progress.json"
-ABANDONED_DAYS = 30
-
-
-@dataclass(frozen=True)
-class Activations:
-    """One encoder's activations over N samples, memory-mapped; keys are layers, shallow to deep."""
-
-    pooled: dict[int, NDArray[np.float32]]
-    """(N, d): every sample's global vector."""
-    tokens: dict[int, NDArray[np.float32]]
-    """(N, S, d): up to S of every sample's other real tokens, zeros behind them; empty without stored tokens."""
-    counts: dict[int, NDArray[np.int32]]
-    """(N,): how many tokens of each sample are stored; empty without stored tokens."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +32,9 @@ class Layout:
     n_samples: int
     widths: dict[int, int]
     tokens: int
-    """Tokens stored of each sample at most."""
+    """Tokens wanted of each sample and layer."""
+    slots: dict[int, int]
+    """Tokens stored of each sample at most, by layer: those wanted, or all that a layer can have; empty without."""
     shard: int
     """Rows of a shard."""
 
@@ -57,8 +44,8 @@ class Layout:
         found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
         for layer, width in self.widths.items():
             found[name(layer)] = (width,), np.dtype("<f4")
-            if self.tokens:
-                found[name(layer, "tokens")] = (self.tokens, width), np.dtype("<f4")
+            if self.slots:
+                found[name(layer, "tokens")] = (self.slots[layer], width), np.dtype("<f4")
                 found[name(layer, "counts")] = (), np.dtype("<i4")
         return found
 
@@ -67,9 +54,17 @@ class Layout:
         """Bytes of one sample in all files together."""
         return sum(_bytes(shape, kind) for shape, kind in self.arrays.values())
 
-    def identity(self) -> dict[str, Any]:
-        """Return what must agree for one process to go on where another stopped, as JSON gives it back."""
-        return json.loads(json.dumps(asdict(self)))
+    def header(self, array: str) -> bytes:
+        """Return the first bytes of an array's `.npy` file."""
+        shape, kind = self.arrays[array]
+        out = io.BytesIO()
+        description = {"descr": kind.str, "fortran_order": False, "shape": (self.n_samples, *shape)}
+        np.lib.format.write_array_header_1_0(out, description)
+        return out.getvalue()
+
+    def end(self, array: str, rows: int) -> int:
+        """Return where some rows of an array end in its file."""
+        return len(self.header(array)) + rows * _bytes(*self.arrays[array])
 
 
 def name(layer: int, part: str = "") -> str:
@@ -77,46 +72,59 @@ def name(layer: int, part: str = "") -> str:
     return f"L{layer:02d}" + (f".{part}" if part else "")
 
 
-def read_activations(folder: Path, layers: list[int], n_samples: int, tokens: int = 0) -> Activations | None:
-    """Return the finished activations of a folder, memory-mapped, or None."""
-    done = _progress(folder)
-    if done.get("rows") != n_samples or done.get("layout", {}).get("tokens") != tokens:
-        return None
-    found: dict[str, dict[int, Any]] = {"": {}, "tokens": {}, "counts": {}}
+def file_of(folder: Path, array: str) -> Path:
+    """Return the path of an array."""
+    return folder / f"{array}.npy"
+
+
+def read_progress(folder: Path) -> tuple[int, Layout] | None:
+    """Return the finished rows of a folder and their layout.
+
+    None where there are none, and where anything is damaged: `progress.json`, the header of a file, or its length.
+    """
     try:
-        for part in found if tokens else [""]:
-            for layer in layers:
-                found[part][layer] = np.load(_path(folder, name(layer, part)), mmap_mode="r")
-    except (OSError, ValueError):
+        found = json.loads((folder / PROGRESS).read_text())
+        rows, layout = found["rows"], _layout(found["layout"])
+        if not _is_count(rows) or rows > layout.n_samples or (rows % layout.shard and rows < layout.n_samples):
+            return None
+        for array in layout.arrays:
+            path, header = file_of(folder, array), layout.header(array)
+            with path.open("rb") as file:
+                if file.read(len(header)) != header or path.stat().st_size < layout.end(array, rows):
+                    return None
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError, RecursionError):
         return None
-    if not all(len(array) == n_samples for arrays in found.values() for array in arrays.values()):
-        return None
-    return Activations(found[""], found["tokens"], found["counts"])
+    return rows, layout
 
 
 class Writer:
     """Appends shards to the files of a folder, behind those that an earlier process finished."""
 
     def __init__(self, folder: Path, layout: Layout) -> None:
-        """Open the files; `rows` says how many are finished. Raises WorkError when the rest would not fit the disk."""
+        """Open the files; `rows` says how many are finished. Raises WorkError when the rest would not fit the disk.
+
+        Files that are damaged, or whose shards end elsewhere, are written anew.
+        """
         self.folder, self.layout = folder, layout
-        done = _progress(folder)
-        self.rows = int(done["rows"]) if done.get("layout") == layout.identity() and self._holds(done["rows"]) else 0
+        done = read_progress(folder)
+        self.rows = done[0] if done is not None and done[1] == layout else 0
         if not self.rows:
+            if (folder / PROGRESS).exists():
+                LOG.warning("%s: its files are damaged, or were made in other shards; starting anew.", folder)
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         need, free = (layout.n_samples - self.rows) * layout.row_bytes, shutil.disk_usage(folder).free
         if need > free:
             raise WorkError(
-                f"the activations take {need / 1e9:.1f} GB more and {folder.parent} has {free / 1e9:.1f} GB left; "
+                f"the activations take {_size(need)} more and {folder.parent} has {_size(free)} left; "
                 "free some space, or use fewer samples, layers or tokens."
             )
         self._files: dict[str, BinaryIO] = {}
         try:
             for array in layout.arrays:
-                path, end = _path(folder, array), self._end(array, self.rows)
+                path, end = file_of(folder, array), layout.end(array, self.rows)
                 if not self.rows:
-                    path.write_bytes(self._header(array))
+                    path.write_bytes(layout.header(array))
                 self._files[array] = path.open("r+b")
                 self._files[array].truncate(end)
                 self._files[array].seek(end)
@@ -131,7 +139,7 @@ class Writer:
             file.flush()
             os.fsync(file.fileno())
         self.rows += len(next(iter(shard.values())))
-        text = json.dumps({"rows": self.rows, "layout": self.layout.identity()})
+        text = json.dumps({"rows": self.rows, "layout": asdict(self.layout)})
         temporary = self.folder / f"{PROGRESS}.part"
         with temporary.open("w") as out:
             out.write(text)
@@ -145,71 +153,28 @@ class Writer:
             with contextlib.suppress(OSError):  # what a full disk refused is refused again
                 file.close()
 
-    def _header(self, array: str) -> bytes:
-        shape, kind = self.layout.arrays[array]
-        out = io.BytesIO()
-        description = {"descr": kind.str, "fortran_order": False, "shape": (self.layout.n_samples, *shape)}
-        np.lib.format.write_array_header_1_0(out, description)
-        return out.getvalue()
 
-    def _end(self, array: str, rows: int) -> int:
-        return len(self._header(array)) + rows * _bytes(*self.layout.arrays[array])
-
-    def _holds(self, rows: int) -> bool:
-        """Whether every file is at least as long as its finished rows."""
-        try:
-            return all(_path(self.folder, a).stat().st_size >= self._end(a, rows) for a in self.layout.arrays)
-        except OSError:
-            return False
+def _layout(found: dict[str, Any]) -> Layout:
+    """Return a layout as JSON gives it back; raises ValueError, KeyError or TypeError for anything else."""
+    values = {field.name: found[field.name] for field in fields(Layout)}
+    for part in ("widths", "slots"):
+        values[part] = {int(layer): count for layer, count in dict(values[part]).items()}
+    layout = Layout(**values)
+    counts = [layout.n_samples, layout.tokens, layout.shard, *layout.widths.values(), *layout.slots.values()]
+    if not all(_is_count(count) for count in counts) or set(layout.slots) != set(
+        layout.widths if layout.tokens else ()
+    ):
+        raise ValueError("these are not the sizes of any pass.")
+    return layout
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Wait until no other process writes to a folder, then keep others out.
-
-    The lock is a file beside the folder that stays there: removing it could give two processes a lock each.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{folder}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        LOG.warning("another process is extracting %s; waiting for it.", folder.name)
-        lock.acquire(poll_interval=0.5)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def remove_abandoned(parent: Path) -> None:
-    """Remove unfinished extractions that nobody has written to for 30 days; younger ones can still be gone on with."""
-    for folder in parent.iterdir():
-        # Another process may finish or remove a folder at any moment.
-        with contextlib.suppress(OSError, Timeout):
-            if not folder.is_dir() or time.time() - _written(folder) < ABANDONED_DAYS * 86400:
-                continue
-            with FileLock(f"{folder}.lock", timeout=0):
-                done = _progress(folder)
-                if not done or done.get("rows") != done.get("layout", {}).get("n_samples"):
-                    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _written(folder: Path) -> float:
-    return max(path.stat().st_mtime for path in [folder, *folder.iterdir()])
-
-
-def _progress(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / PROGRESS).read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) and isinstance(found.get("layout"), dict) else {}
-
-
-def _path(folder: Path, array: str) -> Path:
-    return folder / f"{array}.npy"
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _bytes(shape: tuple[int, ...], kind: np.dtype[Any]) -> int:
     return int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -16,25 +16,20 @@ from tqdm import tqdm
 from benchmark.datasets import PairedDataset
 from benchmark.encoders import Encoder
 from benchmark.errors import WorkError
-from benchmark.jobs.activation_files import (
+from benchmark.jobs.activation_cache import (
     Activations,
-    Layout,
-    Writer,
-    locked,
-    name,
+    find_activations,
+    pass_folder,
     read_activations,
     remove_abandoned,
 )
+from benchmark.jobs.activation_files import Layout, Writer, name
+from benchmark.jobs.extraction_sizes import batch_and_shard, token_slots
+from benchmark.jobs.locks import locked
 from benchmark.jobs.prefetch import Inputs, Rows, batches, prepared
 from benchmark.jobs.token_draw import draw, id_keys, take
 
 LOG = logging.getLogger("benchmark")
-SHARD_ROWS = 8192
-SHARD_BYTES = 256 << 20
-"""Rows and bytes of a shard at most; two shards are in memory at a time."""
-BATCH = {"cuda": (256, 8 << 30)}
-SMALL_BATCH = (64, 1 << 30)
-"""Samples of a batch at most, and bytes that all its tokens take at all layers; on a GPU, and elsewhere."""
 IMAGE_SECONDS, CORE_FLOPS = 3e-3, 1e11
 """What decoding and preprocessing an image takes, and what a core computes a second: orders of magnitude only."""
 
@@ -44,58 +39,63 @@ def extract(
 ) -> Activations:
     """Run an encoder once over a dataset and return its activations at some layers, memory-mapped.
 
+    `folder` is the encoder's own, for one precision and these samples; each pass has a folder within. A finished pass
+    over at least these layers, with at least these tokens, is used again. (Captions then may have stood in other
+    batches than a pass of its own would have made, which changes vectors by rounding.)
+
     Images are decoded and preprocessed in threads while the model works; captions are encoded in order of length
-    within shards. Vectors are appended to one file per layer, shard by shard, in the dataset's order. A finished
-    folder is used again; a process that was killed at any moment is followed by one that goes on behind the last
-    finished shard and writes the same bytes; while another process writes to the folder, this one waits for it. A
-    batch that does not fit a GPU is halved, and later batches with it.
+    within shards. Vectors are appended to one file per layer, shard by shard, in the dataset's order. A process that
+    was killed at any moment is followed by one that goes on behind the last finished shard, which is a minute or two
+    of work, and writes the same bytes; while another process writes to the folder, this one waits for it. A batch that
+    does not fit a GPU is halved, and later batches with it.
 
     `tokens` above 0 stores up to that many tokens of every sample and layer beside the global vector, for training on
     them: drawn uniformly and without replacement from the real ones (never padding) by a generator that depends only
     on the sample's id and on their number, hence the same positions at all layers of a plain model and in every stage
     of a hierarchical one its own. The global token itself is not among them where it is a token (rules cls, eot and
-    last): its vector is stored anyway and always trains. This bounds the disk, 4 bytes * N * (tokens + 1) * d a
-    layer (COCO's 118,287 images, 16 tokens, d = 768: 6.2 GB a layer; all 197 tokens of ViT-B/16 would be 72 GB), and
-    the memory, whatever the size of a stage's feature map.
+    last): its vector is stored anyway and always trains. This bounds the disk, 4 bytes * N * (S + 1) * d a layer
+    (COCO's 118,287 images, 16 tokens, d = 768: 6.2 GB a layer; all 197 tokens of ViT-B/16 would be 72 GB), and the
+    memory, whatever the size of a stage's feature map. S is `tokens`, or what a layer can have if that is less: the
+    196 other tokens of ViT-B/16, the 49 of Swin's last stage, the 76 of a CLIP caption; asking for more takes no more.
 
-    Raises WorkError when the disk or the device's memory is too small and ValueError for a vector that is not finite,
-    naming encoder, layer and sample.
+    Raises WorkError when the cache cannot be written, or the disk or the device's memory is too small, and ValueError
+    for a vector that is not finite, naming encoder, layer and sample.
     """
-    found = read_activations(folder, layers, len(dataset), tokens)
+    found = find_activations(folder, layers, len(dataset), tokens)
     if found is not None:
         return found
-    try:
-        with locked(folder):
-            found = read_activations(folder, layers, len(dataset), tokens)
-            if found is not None:  # another process was done meanwhile
-                return found
+    with locked(folder, f"extracting {folder.name}"):
+        found = find_activations(folder, layers, len(dataset), tokens)
+        if found is not None:  # another process was done meanwhile
+            return found
+        inner = pass_folder(folder, layers, tokens)
+        try:
             remove_abandoned(folder.parent)
             try:
-                _fill(encoder, dataset, layers, folder, tokens)
+                _fill(encoder, dataset, layers, inner, tokens)
             except ValueError:  # these samples can never be finished
-                shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(inner, ignore_errors=True)
                 raise
-    except OSError as error:
-        raise WorkError(
-            f"the activations of '{encoder.name}' cannot be written to {folder.parent}: {error}; what is finished is "
-            "kept and a further run goes on behind it."
-        ) from None
-    again = read_activations(folder, layers, len(dataset), tokens)
+        except OSError as error:
+            raise WorkError(
+                f"the activations of '{encoder.name}' cannot be finished in {folder.parent}: {error}; what is done is "
+                "kept and a further run goes on behind it."
+            ) from None
+        again = read_activations(inner, layers, len(dataset), tokens)
     if again is None:
-        raise WorkError(f"the activations in {folder} cannot be read back; is the disk full?")
+        raise WorkError(f"the activations in {inner} cannot be read back; is the disk full?")
     return again
 
 
-def _fill(encoder: Encoder, dataset: PairedDataset, layers: list[int], folder: Path, tokens: int) -> None:
-    size = _batch_size(encoder)
-    widths = {layer: encoder.widths[layer] for layer in layers}
-    row_bytes = Layout(0, widths, tokens, 0).row_bytes
-    shard = max(size, min(SHARD_ROWS, SHARD_BYTES // row_bytes) // size * size)
-    writer = Writer(folder, Layout(len(dataset), widths, tokens, shard))
+def _fill(encoder: Encoder, dataset: PairedDataset, layers: list[int], inner: Path, tokens: int) -> None:
+    widths, slots = {layer: encoder.widths[layer] for layer in layers}, token_slots(encoder, layers, tokens)
     captions = dataset.captions() if encoder.modality == "text" else None
+    row_bytes = Layout(0, widths, tokens, slots, 1).row_bytes
+    size, shard = batch_and_shard(encoder, captions, row_bytes)
+    writer = Writer(inner, Layout(len(dataset), widths, tokens, slots, shard))
     lengths = None if captions is None else [len(caption.encode("utf-8", "replace")) for caption in captions]
     plan = batches(lengths, range(writer.rows, len(dataset)), size, shard)
-    reader = _Reader(encoder, dataset, layers, tokens)
+    reader = _Reader(encoder, dataset, layers, slots)
     written: Future[None] | None = None
     with (
         _model_threads(encoder),
@@ -127,11 +127,6 @@ def _fill(encoder: Encoder, dataset: PairedDataset, layers: list[int], folder: P
             written.result()
 
 
-def _batch_size(encoder: Encoder) -> int:
-    samples, memory = BATCH.get(encoder.device.type, SMALL_BATCH)
-    return int(max(1, min(samples, memory // encoder.state_bytes)))
-
-
 @contextlib.contextmanager
 def _model_threads(encoder: Encoder) -> Iterator[None]:
     """On a CPU, give a small image model few threads: its share of the work.
@@ -155,11 +150,11 @@ def _model_threads(encoder: Encoder) -> Iterator[None]:
 class _Reader:
     """Runs the model on batches and brings back what is stored of them."""
 
-    def __init__(self, encoder: Encoder, dataset: PairedDataset, layers: list[int], tokens: int) -> None:
-        self.encoder, self.dataset, self.layers, self.tokens = encoder, dataset, layers, tokens
+    def __init__(self, encoder: Encoder, dataset: PairedDataset, layers: list[int], slots: dict[int, int]) -> None:
+        self.encoder, self.dataset, self.layers, self.slots = encoder, dataset, layers, slots
         self.most: int | None = None
         """Samples that fit the device's memory, once some did not."""
-        self.keys = id_keys(dataset.ids) if tokens else torch.empty(0)
+        self.keys = id_keys(dataset.ids) if slots else torch.empty(0)
 
     def vectors(self, plan: Iterator[Rows]) -> Generator[tuple[Rows, dict[str, NDArray[Any]]]]:
         """Yield (rows, {array: values}) of all batches in order.
@@ -204,15 +199,15 @@ class _Reader:
     @torch.inference_mode()
     def _run(self, rows: Rows, inputs: Inputs) -> dict[str, torch.Tensor]:
         found: dict[str, torch.Tensor] = {}
-        drawn: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        drawn: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
         for layer, output in self.encoder.forward(inputs, self.layers).items():
             found[name(layer)] = output.pooled
-            if self.tokens:
-                length = output.tokens.shape[1]
-                if length not in drawn:  # layers of the same length have the same mask
+            if self.slots:
+                shape = output.tokens.shape[1], self.slots[layer]
+                if shape not in drawn:  # layers of the same length have the same mask
                     allowed = self.encoder.other_tokens(inputs, output)
-                    drawn[length] = draw(self.keys[rows].to(allowed.device), allowed, self.tokens)
-                positions, counts = drawn[length]
+                    drawn[shape] = draw(self.keys[rows].to(allowed.device), allowed, self.slots[layer])
+                positions, counts = drawn[shape]
                 found[name(layer, "tokens")] = take(output.tokens, positions, counts)
                 found[name(layer, "counts")] = counts
         return found

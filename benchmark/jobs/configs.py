@@ -62,7 +62,7 @@ class CompareConfig(RunConfig):
     folds: int | None = None
     """Folds of the cross-fitted value."""
     dry_run: bool = False
-    """Print the plan (jobs, downloads, disk, estimated time) and stop; nothing is fetched or written."""
+    """Print the plan (jobs, downloads, disk, memory, time) and stop; nothing is downloaded, trained or stored."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,104 +1,121 @@
-"""The dry run: what a comparison would do, fetch, write and take, printed before any of it happens."""
+"""The dry run: what a comparison would do, fetch, store and take, printed before any of it happens."""
 
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.catalog import DatasetCard, EncoderCard
+from benchmark.catalog import EncoderCard
 from benchmark.datasets.load import resolve
 from benchmark.errors import InputError
 from benchmark.jobs import rates
-from benchmark.jobs.estimate import EncoderEstimate, estimate_comparison, estimate_encoder
-from benchmark.jobs.outline import expected_samples
+from benchmark.jobs.data_outline import DataOutline, data_outline
+from benchmark.jobs.estimate import ComparisonEstimate, EncoderEstimate, download, estimate_comparison, estimate_encoder
+from benchmark.jobs.memory import SHARE as MEMORY_SHARE
+from benchmark.jobs.memory import memory_budget
 from benchmark.jobs.plan import Plan
-from benchmark.report import text_table
+from benchmark.jobs.unplugged import unplugged
+from benchmark.report import counted, duration, size, text_table
 
 SHARE = {"all": 1.0, "heldout": 0.5, "train": 0.5}
 """Share of the samples in each sample set."""
+UNKNOWN = "its layers can be known only when its weights are here; state `shape` (like 12x768) in its card"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All that a plan takes."""
+
+    plan: Plan
+    data: DataOutline
+    found: dict[str, EncoderEstimate]
+    """Of each encoder that could be planned."""
+    problems: dict[str, str]
+    """Why each of the others could not."""
+    comparison: ComparisonEstimate
+
+    @property
+    def fetched(self) -> list[EncoderCard]:
+        """Encoders whose weights a run fetches if they are not here: not those that it could not load."""
+        return [card for card in self.plan.encoders if self.problems.get(card.name, UNKNOWN) == UNKNOWN]
+
+    @property
+    def disk(self) -> dict[str, int | None]:
+        """What a run puts on the disk, in bytes; None: unknown."""
+        items = self.found.values()
+        return {
+            "encoders": download(self.fetched),
+            "dataset": self.data.disk,
+            "activations": sum(item.activations for item in items),
+            "SAEs": sum(item.models for item in items),
+            "features": sum(item.features for item in items),
+        }
 
 
 def dry_run(plan: Plan) -> int:
-    """Print a plan's jobs, downloads, disk and estimated time; nothing is fetched or written. Returns the exit code.
+    """Print a plan's jobs, downloads, disk, memory and estimated time, for everything from the start.
 
-    Raises InputError when the number of samples cannot be told.
+    Nothing is downloaded, trained or stored. An encoder that cannot be planned is named, with the reason, and the
+    others go on. Returns the exit code. Raises InputError when the number of samples cannot be told, or when the
+    request is wrong for every encoder.
     """
-    suite, dataset = plan.suite, resolve(plan.suite.dataset)
-    n_samples = _samples(plan, dataset)
-    n_training = round(n_samples * SHARE[suite.train_on])
-    estimates = [(card, estimate_encoder(plan, card, n_samples, n_training)) for card in plan.encoders]
-    known = [item for _, item in estimates if item is not None]
-    print(
-        f"Plan of suite '{suite.name}': {len(plan.encoders)} encoders x {len(suite.seeds)} seeds, layers: "
-        f"{suite.layers}, about {n_samples:,} samples of '{dataset.name}'. Nothing is fetched or written.\n"
-    )
-    print(_table(estimates) + "\n")
-    jobs = f"{len(plan.encoders) * len(suite.seeds)} train runs"
-    times = {"encode": sum(item.encode for item in known), "train": sum(item.train for item in known)}
-    if known:
-        compared = sum(round(n_samples * SHARE[name]) for name in suite.report_on)
-        comparison = estimate_comparison(plan, [item.widths for item in known], compared)
-        times["compare"] = comparison.seconds
-        jobs += (
-            f" and 1 compare run: {comparison.pairs:,} pairs of them, {comparison.layer_pairs:,} pairs of layers, "
-            f"each {comparison.evaluations} times (value, {suite.permutations} permutations, {suite.folds} folds)"
+    with unplugged():
+        suite, dataset = plan.suite, resolve(plan.suite.dataset)
+        data = data_outline(dataset, suite.max_samples)
+        if not data.samples:
+            raise InputError(
+                f"dataset '{dataset.name}': its number of samples cannot be told without reading it; give the number "
+                "in its card (field `size`) or --max-samples."
+            )
+        figures = _figures(plan, data)
+        print(
+            f"Plan of suite '{suite.name}': {counted(len(plan.encoders), 'encoder')} x "
+            f"{counted(len(suite.seeds), 'seed')}, layers: {suite.layers}, on about {data.samples:,} samples of "
+            f"'{dataset.name}'.\nA plan only: nothing is downloaded, trained or stored. It starts from nothing; a run "
+            "reuses what is finished.\n"
         )
-    # The towers of one model share its download.
-    encoders = sum({(item.card.source, item.card.pretrained): item.download for item in known}.values())
-    download = encoders + _dataset_download(dataset)
-    disk = {
-        "activations": sum(item.activations for item in known),
-        "SAEs": sum(item.models for item in known),
-        "features": sum(item.features for item in known),
-    }
-    total = download + sum(disk.values())
-    speed = rates.transformer_rate(plan.device, plan.precision) / 1e9
-    print(f"Jobs      {jobs}")
-    print(f"Download  {_size(download)}: encoders {_size(encoders)}, dataset {_size(download - encoders)}")
-    print(f"Disk      {_size(total)}: download, " + ", ".join(f"{name} {_size(size)}" for name, size in disk.items()))
-    parts = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in times.items())
-    print(f"Time      about {_duration(sum(times.values()))}: {parts}")
-    print(
-        f"          (measured now, here: {plan.device}, {plan.precision}, {speed:.0f} billion multiply-adds a second)"
-    )
-    free = shutil.disk_usage(Path.cwd()).free
-    if free < total:
-        print(f"CAUTION: only {_size(free)} are free here; activations (.cache) can be deleted after training.")
-    unknown = [card.name for card, item in estimates if item is None]
-    if unknown:
-        print(f"CAUTION: not in the sums, as neither card nor disk tells their layers: {', '.join(unknown)}.")
-    uncosted = [item.card.name for item in known if not item.encode and item.card.library != "activations"]
-    if uncosted:
-        print(f"CAUTION: not in the time of encoding, as their cards state no `gflop`: {', '.join(uncosted)}.")
+        print(_table(figures) + "\n")
+        for part in (_sums, _cautions):
+            for line in part(figures):
+                print(line)
     return 0
 
 
-def _samples(plan: Plan, dataset: DatasetCard) -> int:
-    count, limit = expected_samples(dataset), plan.suite.max_samples
-    if not count and not limit:
-        raise InputError(
-            f"dataset '{dataset.name}': its number of samples cannot be told without reading it; give the number in "
-            "its card (field `size`) or --max-samples."
-        )
-    return min(count, limit) if count and limit else count or limit
-
-
-def _dataset_download(card: DatasetCard) -> int:
-    from benchmark.datasets.hub import is_fetched
-
-    return 0 if card.kind != "hub" or is_fetched(card) else card.download_mb * 10**6
-
-
-def _table(estimates: list[tuple[EncoderCard, EncoderEstimate | None]]) -> str:
-    header = ("encoder", "layers x width", "download", "activations", "SAEs", "features", "encode", "train")
-    rows = []
-    for card, item in estimates:
-        if item is None:
-            rows.append((card.name, *["?"] * (len(header) - 1)))
+def _figures(plan: Plan, data: DataOutline) -> Figures:
+    suite, n_samples = plan.suite, data.samples
+    memory, n_training = memory_budget(plan.device), round(n_samples * SHARE[suite.train_on])
+    found: dict[str, EncoderEstimate] = {}
+    problems: dict[str, Exception | str] = {}
+    for card in plan.encoders:
+        try:
+            estimate = estimate_encoder(plan, card, n_samples, n_training, memory)
+        except Exception as error:  # as in the run itself: whatever is wrong with one encoder, the others go on
+            problems[card.name] = error
             continue
-        rows.append((
-            card.name, _shape(item.widths), _size(item.download) if item.download else "here",
-            _size(item.activations), _size(item.models), _size(item.features),
-            _duration(item.encode) if item.encode else "?", _duration(item.train),
-        ))  # fmt: skip
+        if estimate is None:
+            problems[card.name] = UNKNOWN
+        else:
+            found[card.name] = estimate
+    if len(problems) == len(plan.encoders) and all(isinstance(problem, InputError) for problem in problems.values()):
+        raise next(problem for problem in problems.values() if isinstance(problem, InputError))
+    compared = [round(n_samples * SHARE[name]) for name in suite.report_on]
+    comparison = estimate_comparison(plan, [item.widths for item in found.values()], n_samples, compared)
+    named = {name: str(problem) or type(problem).__name__ for name, problem in problems.items()}
+    return Figures(plan, data, found, named, comparison)
+
+
+def _table(figures: Figures) -> str:
+    header = ("encoder", "layers x width", "download", "activations", "SAEs", "features", "memory", "encode", "train")
+    rows = []
+    for card in figures.plan.encoders:
+        missing, item = download([card]), figures.found.get(card.name)
+        fetched = "here" if missing == 0 else _size(missing)
+        if item is None:
+            rows.append((card.name, "?", fetched, *"??????"))
+            continue
+        sizes = (item.activations, item.models, item.features, item.training)
+        times = "?" if item.encode is None else duration(item.encode), duration(item.train)
+        rows.append((card.name, _shape(item.widths), fetched, *map(_size, sizes), *times))
     return text_table(header, rows)
 
 
@@ -106,15 +123,73 @@ def _shape(widths: tuple[int, ...]) -> str:
     return f"{len(widths)} x {widths[0]}" if len(set(widths)) == 1 else ", ".join(map(str, widths))
 
 
-def _size(size: float) -> str:
-    for unit, factor in (("TB", 1e12), ("GB", 1e9)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size / 1e6:.0f} MB"
+def _size(number: int | None) -> str:
+    return "?" if number is None else size(number) if number else "none"
 
 
-def _duration(seconds: float) -> str:
-    for unit, factor in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= factor:
-            return f"{seconds / factor:.1f} {unit}"
-    return f"{seconds:.0f} s"
+def _sum(*numbers: int | None) -> str:
+    """Return a sum of sizes, `at least` what is known of it."""
+    known = sum(filter(None, numbers))
+    if None not in numbers:
+        return _size(known)
+    return f"at least {size(known)}" if known else "?"
+
+
+def _sums(figures: Figures) -> Iterator[str]:
+    """Yield the lines under the table."""
+    plan, suite, items = figures.plan, figures.plan.suite, figures.found.values()
+    comparison, disk, data = figures.comparison, figures.disk, figures.data
+    runs = len(plan.encoders) * len(suite.seeds)
+    yield f"Jobs      {counted(runs, 'train run')}, one for each encoder and seed, and 1 compare run"
+    yield (
+        f"          comparing {counted(comparison.pairs, 'pair')} of them: {counted(comparison.layer_pairs, 'pair')} "
+        f"of layers, each with {counted(suite.permutations, 'permutation')} and {counted(suite.folds, 'fold')}"
+    )
+    yield (
+        f"Download  {_sum(disk['encoders'], data.download)}: encoders {_size(disk['encoders'])} (once for the towers "
+        f"of one model), dataset {_size(data.download)}"
+    )
+    yield f"Disk      {_sum(*disk.values())}: " + ", ".join(f"{name} {_size(part)}" for name, part in disk.items())
+    parts = max((item.parts for item in items), default=1)
+    yield (
+        f"Memory    train {size(max((item.training for item in items), default=0))}"
+        + (f" (an encoder's SAEs in up to {parts} parts, to fit half of what is free now)" if parts > 1 else "")
+        + f", compare {size(comparison.memory)}; encoders and batches not counted"
+    )
+    times = {
+        "encode": sum(item.encode or 0.0 for item in items),
+        "train": sum(item.train for item in items),
+        "compare": comparison.seconds,
+    }
+    speed = rates.transformer_rate(plan.device, plan.precision) / 1e9
+    each = ", ".join(f"{name} {duration(seconds)}" for name, seconds in times.items())
+    yield f"Time      about {duration(sum(times.values()))}: {each}"
+    yield (
+        f"          from speeds measured here just now ({plan.device}, {plan.precision}: {speed:,.0f} billion "
+        "multiply-adds a second)"
+    )
+
+
+def _cautions(figures: Figures) -> Iterator[str]:
+    """Yield what is missing in the sums, and what will not fit."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in figures.problems.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        yield f"CAUTION: not in the sums: {', '.join(names)}: {reason.rstrip('.')}."
+    if uncosted := [name for name, item in figures.found.items() if item.encode is None]:
+        yield f"CAUTION: not in the time of encoding, as their cards state no `gflop`: {', '.join(uncosted)}."
+    if unsized := [card.name for card in figures.fetched if download([card]) is None]:
+        yield f"CAUTION: not in the download, as their cards state no `download_mb`: {', '.join(unsized)}."
+    data = figures.data
+    if data.download is None:
+        yield f"CAUTION: not in the download, as its card states no `download_mb`: '{figures.plan.suite.dataset}'."
+    if data.problem:
+        yield f"CAUTION: the number of samples is what the dataset's card expects: {data.problem.rstrip('.')}."
+    if (free := shutil.disk_usage(Path.cwd()).free) < sum(filter(None, figures.disk.values())):
+        yield (
+            f"CAUTION: only {size(free)} of disk are free here; activations (.cache) can be deleted after training, "
+            "and HF_HOME says where downloads go."
+        )
+    if (free := round(memory_budget("cpu") / MEMORY_SHARE)) < figures.comparison.memory:
+        yield f"CAUTION: only {size(free)} of memory are free here, and comparing holds all features at once."

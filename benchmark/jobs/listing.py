@@ -2,7 +2,7 @@
 
 from benchmark.catalog import DatasetCard, EncoderCard, SuiteCard, cards, local_path
 from benchmark.jobs.configs import DatasetsConfig, EncodersConfig, SuitesConfig
-from benchmark.report import text_table
+from benchmark.report import size, text_table
 
 
 def encoders(config: EncodersConfig) -> int:
@@ -15,7 +15,7 @@ def encoders(config: EncodersConfig) -> int:
         local = local_path(c.source, c.base) is not None
         here = "ships" if local else "yes" if is_cached(c) else "no"
         source = "" if local else f"{c.source} {c.pretrained}".strip()
-        download = _megabytes(c.download_mb)
+        download = _download(c.download_mb, here != "no")
         rows.append((c.name, c.kind, c.modality, c.shape, c.token, download, here, c.library, source, c.licence))
     print(text_table(header, rows))
     print("\nhere: ships with the project, or lies in the Hugging Face cache. Towers of one model share a download.")
@@ -33,15 +33,16 @@ def datasets(config: DatasetsConfig) -> int:
         made = not c.source
         here = "made here" if made else "yes" if local_path(c.source, c.base) or is_fetched(c) else "no"
         samples = f"{c.size:,}" if c.size else ""
-        rows.append((c.name, c.kind, samples, _megabytes(c.download_mb), here, c.source, c.licence))
+        rows.append((c.name, c.kind, samples, _download(c.download_mb, here != "no"), here, c.source, c.licence))
     print(text_table(header, rows))
     print("\nYour own: dataset=PATH of a Parquet file, of a folder (images, COCO, tar shards, Parquet files),")
     print("or of a YAML card (docs/cards.md).")
     return 0
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1000:.1f} GB" if size >= 1000 else f"{size} MB" if size else ""
+def _download(megabytes: int, here: bool) -> str:
+    """Return the size that a card states; of what is not here and has none stated, that it is not known."""
+    return size(megabytes * 1e6) if megabytes else "" if here else "?"
 
 
 def suites(config: SuitesConfig) -> int:

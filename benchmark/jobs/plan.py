@@ -6,6 +6,7 @@ from pathlib import Path
 from benchmark.catalog import EncoderCard, SuiteCard, find_card, read_cards
 from benchmark.errors import InputError, unknown
 from benchmark.jobs.configs import CompareConfig, RunConfig
+from benchmark.report import counted
 from benchmark.sae.settings import TrainConfig
 
 BACKENDS = ("local",)
@@ -86,6 +87,12 @@ def make_plan(config: RunConfig) -> Plan:
     cards = tuple(card for name in suite.encoders for card in _encoder_cards(name))
     if len({card.name for card in cards}) < len(cards):
         raise InputError(f"encoders names an encoder twice: {','.join(card.name for card in cards)}.")
+    for card in cards:
+        if suite.tokens and card.library == "activations":
+            raise InputError(
+                f"encoder '{card.name}' brings one vector a sample, so tokens={suite.tokens} cannot train its SAEs; "
+                "set tokens to 0 or leave it out."
+            )
     if isinstance(config, CompareConfig) and len(cards) * len(suite.seeds) < 2:
         raise InputError("a comparison needs at least two encoders, or two seeds of one.")
     device = _device(config.device)
@@ -123,11 +130,20 @@ def _layers(text: str) -> str | tuple[int, ...]:
 
 
 def _device(name: str) -> str:
-    if name != "auto":
-        return name
+    """Return the torch device that `name` stands for; raises InputError unless it can compute here."""
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name).item()
+    except (RuntimeError, AssertionError):
+        gpus = torch.cuda.device_count()
+        there = f"torch sees {counted(gpus, 'GPU')}" if gpus else "torch sees no GPU"
+        raise InputError(
+            f"device '{name}' is not available here ({there}); use cpu, or auto for what there is."
+        ) from None
+    return name
 
 
 def _precision(name: str, device: str) -> str:

@@ -1,6 +1,5 @@
 """Batches of raw samples, decoded and preprocessed in threads while the model works on earlier ones."""
 
-import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.datasets import PairedDataset
 from benchmark.encoders import Encoder
+from benchmark.jobs.cores import cores
 
 Inputs = dict[str, torch.Tensor]
 Rows = NDArray[np.int64]
@@ -60,7 +60,7 @@ def prepared(encoder: Encoder, dataset: PairedDataset, plan: Iterable[Rows]) -> 
         # Copies from pinned memory run beside the model's work.
         return {key: value.pin_memory() for key, value in inputs.items()} if encoder.device.type == "cuda" else inputs
 
-    pool = ThreadPoolExecutor(max(2, _cores()))
+    pool = ThreadPoolExecutor(max(2, cores()))
     waiting: deque[tuple[Rows, list[Future[Inputs]]]] = deque()
 
     def next_batch() -> tuple[Rows, Inputs]:
@@ -86,8 +86,3 @@ def _joined(parts: list[Inputs], device: torch.device) -> Inputs | None:
         return None
     moved = {key: [part[key].to(device, non_blocking=True) for part in parts] for key in parts[0]}
     return {key: values[0] if len(values) == 1 else torch.cat(values) for key, values in moved.items()}
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -49,7 +49,7 @@ def pretrain(config: PretrainConfig) -> int:
                 for name, value in _flat(metrics).items():
                     print(f"  {name:<40} {value:.3f}")
         print(f"\nRun {run.info.run_id}; cards: {cards} (compare them with -P encoders={cards})")
-        raise_failures(failed)
+        raise_failures(failed, complete=len(set(config.models) - set(failed)))
     return 0
 
 

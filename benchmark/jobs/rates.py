@@ -12,9 +12,13 @@ from torch import nn
 
 from benchmark.datasets.decode import decode
 from benchmark.features import SparseFeatures
-from benchmark.metrics import max_correlation
+from benchmark.jobs.matrix import RESAMPLES
+from benchmark.metrics import chance_measures, crossfit_both, max_correlation
 from benchmark.sae import TopKSAE, train
 from benchmark.sae.settings import TrainConfig
+
+SIZES = (2_000, 8_000)
+"""Numbers of samples at which a comparison of more is timed."""
 
 
 @cache
@@ -54,17 +58,41 @@ def step_seconds(d: int, n_latents: int, k: int, batch: int, device: str) -> flo
 
 @cache
 def pair_seconds(n_samples: int, n_latents: int, k: int) -> float:
-    """Return the time of all maxima, both ways, between two layers of `n_latents` TopK features each.
+    """Return the time of all maxima, both ways, between two layers of `n_latents` TopK features each."""
 
-    Measured at two smaller numbers of samples and extended along the line through them.
-    """
-    sizes = (2_000, 8_000)
-    times = []
-    for size in sizes:
+    def measured(size: int) -> float:
         sides = [_random_features(size, n_latents, k, seed) for seed in range(2)]
-        times.append(_best(lambda sides=sides: max_correlation(*sides), "cpu"))  # type: ignore[misc]
-    slope = max(times[1] - times[0], 0) / (sizes[1] - sizes[0])
-    return times[0] + slope * (n_samples - sizes[0]) if n_samples > sizes[0] else times[0]
+        return _best(lambda: max_correlation(*sides), "cpu")
+
+    return _at(n_samples, measured)
+
+
+@cache
+def layer_seconds(n_samples: int, n_latents: int, k: int, permutations: int, folds: int) -> float:
+    """Return the time that comparing two encoders takes for each of their layers, beside that of the pairs of layers.
+
+    It goes into taking folds, preparing features and resampling. Measured as a whole comparison of one layer with one,
+    of at most 2 permutations and 5 folds, less the pair's maxima.
+    """
+    few, cut = min(permutations, 2), min(folds, 5)
+
+    def measured(size: int) -> float:
+        sides = [_random_features(size, n_latents, k, seed) for seed in range(2)]
+        chance = _best(lambda: chance_measures(*sides, permutations=few), "cpu", times=1)
+        fit = _best(lambda: crossfit_both(*sides, folds=cut, resamples=RESAMPLES), "cpu", times=1)
+        return chance * (1 + permutations) / (1 + few) + fit * folds / cut
+
+    pairs = (1 + permutations + folds) * pair_seconds(n_samples, n_latents, k)
+    return max(_at(max(n_samples, 2 * folds), measured) - pairs, 0.0) / 2
+
+
+def _at(n_samples: int, measured: Callable[[int], float]) -> float:
+    """Return a time that grows in proportion to the samples: measured, or on the line through two smaller numbers."""
+    few, more = SIZES
+    if n_samples <= more:
+        return measured(n_samples)
+    times = measured(few), measured(more)
+    return times[0] + max(times[1] - times[0], 0.0) / (more - few) * (n_samples - few)
 
 
 def _random_features(size: int, n_latents: int, k: int, seed: int) -> SparseFeatures:
@@ -80,7 +108,7 @@ def _best(work: Callable[[], object], device: str, times: int = 3) -> float:
     for _ in range(times + 1):
         start = time.perf_counter()
         work()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize(device)
+        if torch.device(device).type != "cpu":
+            torch.accelerator.synchronize(device)
         durations.append(time.perf_counter() - start)
     return min(durations[1:])

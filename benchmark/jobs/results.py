@@ -32,8 +32,11 @@ class Trained:
         return sorted(int(path.stem[1:]) for path in (self.folder / "features").glob("L*.safetensors"))
 
 
-def raise_failures(failed: Mapping[str, str]) -> None:
-    """Print what failed and raise WorkError if anything did: the active run ends FAILED, with all that was logged."""
+def raise_failures(failed: Mapping[str, str], *, complete: int = 0) -> None:
+    """Print what failed and raise WorkError if anything did: the active run ends FAILED, with all that was logged.
+
+    complete: how many others there are that did not fail.
+    """
     if not failed:
         return
     import mlflow
@@ -41,7 +44,8 @@ def raise_failures(failed: Mapping[str, str]) -> None:
     mlflow.set_tag("failed", ",".join(failed))
     for name, error in failed.items():
         print(f"FAILED {name}: {error}")
-    raise WorkError(f"failed: {', '.join(failed)} (see above); the others are complete.")
+    others = f"; {complete} other{'s are' if complete > 1 else ' is'} complete" if complete else ""
+    raise WorkError(f"failed: {', '.join(failed)} (see above){others}.")
 
 
 def sae_table(trained: Sequence[Trained]) -> pd.DataFrame:

@@ -56,7 +56,10 @@ def job_run(
     try:
         run = mlflow.start_run(run_name=None if adopted else name, nested=nested)
     except MlflowException as error:
-        raise WorkError(f"MLflow cannot start the run: {_first_line(error)}") from None
+        raise WorkError(
+            f"MLflow cannot start the run: {_first_line(error).rstrip('.')}; check the store's folder or "
+            "MLFLOW_TRACKING_URI."
+        ) from None
     client, run_id = mlflow.MlflowClient(), run.info.run_id
     stop = threading.Event()
     status = "FAILED"
@@ -104,7 +107,9 @@ def _record(client: Any, run_id: str, error: BaseException) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Return what an error says first, after SQLAlchemy's remark on when it came up."""
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
+    return (lines or [type(error).__name__])[0]
 
 
 def is_recorded(error: BaseException) -> bool:

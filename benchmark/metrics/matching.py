@@ -3,8 +3,8 @@
 import numpy as np
 
 from benchmark.features import Features
-from benchmark.metrics.comoments import correlations
 from benchmark.metrics.correlation import MaxCorrelation
+from benchmark.metrics.sharded import correlations
 from benchmark.metrics.wmppc import wmppc
 
 

@@ -48,8 +48,22 @@ def test_the_annotations_are_those_of_the_split_or_the_only_ones_or_the_named_on
         InputError, match=r"one captions_\*.json for the split 'test' \(found: captions_train2017.json, c"
     ):
         make.load(card(make.folder, split="test"))
+    (make.folder / "annotations" / "captions_train2017.json").unlink()
+    make.coco({11: "11.jpg"}, [(1, 11, "both")], "trainval2014")
+    (make.folder / "annotations" / "captions_val2017.json").unlink()
+    for split in ("test", "validation", "val"):
+        with pytest.raises(InputError, match=f"the split '{split}' .found: captions_trainval2014.json"):
+            make.load(card(make.folder, split=split))
+    assert make.load(card(make.folder)).captions() == ["both"]  # a card that names no split takes the only file
     with pytest.raises(InputError, match="there is no file .*captions_2030.json; correct the card's `annotations`"):
         make.load(card(make.folder, annotations="captions_2030.json"))
+
+
+def test_a_null_caption_is_left_out_alone_and_one_of_another_type_with_its_image(make):
+    captions = [(1, 9, "nine"), (2, 9, None), (3, 25, "a"), (4, 25, 5), (5, 100, "hundred")]
+    data = make.load(card(make.coco(IMAGES, captions), captions="all"))
+    assert data.captions() == ["nine", "hundred"]
+    assert data.left_out == [("000000000025", "its caption is no text")]
 
 
 def test_images_without_annotations_are_a_dataset_of_images(make):
@@ -89,7 +103,14 @@ def test_file_names_that_leave_the_images_folder_are_refused(make, name):
 
 @pytest.mark.parametrize(
     "content",
-    ["[]", "{", '{"images": [{"id": 1}]}', '{"images": [{"id": "x", "file_name": "a"}]}', '{"images": 3}'],
+    [
+        "[]",
+        "{",
+        "[" * 100_000,
+        '{"images": [{"id": 1}]}',
+        '{"images": [{"id": "x", "file_name": "a"}]}',
+        '{"images": 3}',
+    ],
 )
 def test_annotations_of_another_form_are_refused(make, content):
     root = make.coco({9: "9.jpg"}, [(1, 9, "x")])

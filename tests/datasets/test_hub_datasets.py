@@ -202,6 +202,52 @@ def test_images_that_are_files_or_members_of_shards_are_read_and_no_code_runs(ma
     assert not (tmp_path / "ran").exists()
 
 
+def test_shards_of_a_branch_are_those_of_the_commit_it_stands_for(make, client, hub, caches):
+    def shards(number: int) -> None:
+        (make.folder / "tars").mkdir(exist_ok=True)
+        make.tar("tars/0.tar", [(f"{number}.png", png(number)), (f"{number}.txt", f"t{number}".encode())])
+
+    def remote(revision: str = "") -> DatasetCard:
+        return card(kind="webdataset", source=f"hf://datasets/me/tars{revision}/{{0..0}}.tar", max_samples=2)
+
+    shards(1)
+    hub.folders["dataset"]["me/tars"] = make.folder / "tars"
+    commit = hub.commit("me/tars", "dataset")
+    assert client(remote()) == [[["0/1", 1, "t1"]]]
+    shards(2)
+    nowhere = card(kind="webdataset", source="hf://datasets/me/none/0.tar", max_samples=2)
+    gone = card(kind="webdataset", source="hf://datasets/me/tars/1.tar", max_samples=2)
+    *found, no_revision, no_repository, no_shard = client(
+        remote(), remote(f"@{commit}"), remote("@main"), remote("@v9"), nowhere, gone
+    )
+    assert found == [[["0/2", 2, "t2"]], [["0/1", 1, "t1"]], [["0/2", 2, "t2"]]]
+    assert "the hub repository me/tars has no revision 'v9'" in no_revision
+    assert "the hub repository me/none does not exist" in no_repository
+    assert "/1.tar failed: there is no such file; correct the card's `source`." in no_shard
+    assert [known(make.load(offline)) for offline in (remote(), remote(f"@{commit}"))] == [
+        [["0/2", 2, "t2"]], [["0/1", 1, "t1"]],
+    ]  # fmt: skip
+
+
+def test_a_sample_of_a_stream_without_the_named_id_is_left_out(make, repo):
+    path = make.parquet([{"bytes": png(n), "path": None} for n in range(3)], ["a", "b", "c"], nr=["x", None, "z"])
+    shutil.move(path, repo / "data" / "train-00000-of-00002.parquet")
+    (repo / "data" / "train-00001-of-00002.parquet").unlink()
+    data = make.load(card(source=str(repo), streaming=True, max_samples=3, id="nr"))
+    assert [(s.id, shade(s.image)) for s in data] == [("x", 0), ("z", 2)]
+    assert data.left_out == [("00000001", "no id in the field 'nr'")]
+
+
+def test_the_configurations_of_a_repository_are_told_where_one_must_be_named(make, repo):
+    (repo / "README.md").write_text(
+        "---\nconfigs:\n- config_name: small\n  data_files: data/validation-*\n"
+        "- config_name: large\n  data_files: data/train-*\n---\n"
+    )
+    with pytest.raises(InputError, match=r"name one of 'small', 'large' in the card \(field `config`\)\.$"):
+        make.load(card(source=str(repo)))
+    assert len(make.load(card(source=str(repo), config="large"))) == 8
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 def test_a_table_cannot_name_images_outside_its_repository(make, repo, streaming):
     make.images(["outside.png", "repo/inside.png"])

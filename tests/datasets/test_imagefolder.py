@@ -1,19 +1,25 @@
 import os
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from dataset_files import png, shade
 
 from benchmark.catalog import DatasetCard
+from benchmark.datasets.load import resolve
 from benchmark.errors import InputError
 
 NAMES = ["b_train.png", "a_test.png", "train/c.png", "val.png", "test/validation/d.png", "e.png"]
 
 
-@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
 def test_names_of_files_and_folders_choose_no_split(make, form):
     make.images(NAMES)
     if form == "jsonl":
         make.jsonl([{"file_name": name, "text": f"text {i}"} for i, name in enumerate(NAMES)])
+    elif form == "parquet":
+        table = {"file_name": NAMES, "text": [f"text {i}" for i in range(len(NAMES))]}
+        pq.write_table(pa.table(table), make.folder / "metadata.parquet")
     else:
         make.csv([["file_name", "text"], *([name, f"text {i}"] for i, name in enumerate(NAMES))])
     data = make.load(make.folder)
@@ -93,9 +99,42 @@ def test_malformed_metadata_is_refused_with_its_line(make):
     (make.folder / "metadata.jsonl").write_text('{"file_name": "a.png", "text": "x"}\n{oops\n')
     with pytest.raises(InputError, match="line 2 is not valid JSON"):
         make.load(make.folder)
+    (make.folder / "metadata.jsonl").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="line 1 is not valid JSON"):
+        make.load(make.folder)
     (make.folder / "metadata.jsonl").write_bytes(b'{"file_name": "a.png", "text": "\xff"}\n')
     with pytest.raises(InputError, match="not UTF-8"):
         make.load(make.folder)
+    (make.folder / "metadata.jsonl").unlink()
+    (make.folder / "metadata.parquet").write_bytes(b"no table")
+    with pytest.raises(InputError, match="metadata.parquet is not a readable Parquet file"):
+        make.load(make.folder)
+
+
+@pytest.mark.parametrize("name", ["metadata.jsonl", "metadata.csv", "metadata.parquet"])
+def test_metadata_in_folders_below_is_refused_and_never_ignored(make, name):
+    make.images(["train/a.png"])
+    (make.folder / "train" / name).write_bytes(b"")
+    with pytest.raises(
+        InputError, match=rf"holds metadata in folders below \(train/{name}\).*name .*train as the source"
+    ):
+        make.load(make.folder)
+
+
+def test_linked_folders_are_refused_unless_their_images_are_listed_anyway(make):
+    make.images(["b/a.png", ".hidden/c.png"])
+    for name, target in (("a", make.folder / "b"), ("b/up", make.folder), (".out", make.folder.parent)):
+        (make.folder / name).symlink_to(target)
+    assert make.load(make.folder).ids == ["b/a.png"]
+    outside = make.folder.parent / "data2"
+    outside.mkdir()
+    for target in (outside, make.folder / ".hidden", make.folder.parent):
+        (make.folder / "b" / "link").symlink_to(target)
+        with pytest.raises(
+            InputError, match="the link .*b/link to a folder outside of it, and such links are not foll"
+        ):
+            make.load(make.folder)
+        (make.folder / "b" / "link").unlink()
 
 
 def test_a_folder_without_metadata_holds_images_only_in_the_order_of_their_paths(make):
@@ -123,6 +162,14 @@ def test_a_folder_without_images_or_with_two_metadata_files_is_refused(make):
     make.csv([["file_name", "text"], ["a.png", "x"]])
     with pytest.raises(InputError, match="holds both metadata.jsonl and metadata.csv; remove one"):
         make.load(make.folder)
+
+
+def test_a_parquet_file_called_metadata_among_others_is_a_part_of_their_table(make):
+    make.images(["a.png"])
+    pq.write_table(pa.table({"file_name": ["a.png"], "text": ["x"]}), make.folder / "metadata.parquet")
+    assert resolve(make.folder).kind == "imagefolder"
+    make.parquet([png(0)], ["a"], "more.parquet")
+    assert resolve(make.folder).kind == "parquet"
 
 
 def test_a_snapshot_in_the_hub_cache_may_link_to_its_own_blobs_and_no_others(make):

@@ -25,8 +25,58 @@ def test_a_path_without_a_file_is_called_so(make):
 
 def test_a_file_of_another_kind_is_refused(make):
     (make.folder / "pairs.csv").write_text("a,b")
-    with pytest.raises(InputError, match="give a .parquet file, an image folder or a card"):
+    with pytest.raises(InputError, match="give a .parquet file, a .tar shard, a folder or a card"):
         make.load(make.folder / "pairs.csv")
+
+
+def test_a_single_shard_is_a_dataset_and_a_compressed_one_is_refused_with_advice(make):
+    data = make.load(make.tar("00000.tar", [("0.png", png(3)), ("0.txt", b"a")]))
+    assert (data.name, data.ids, shade(data[0].image)) == ("00000", ["00000/0"], 3)
+    (make.folder / "zipped").mkdir()
+    for name in ("0.tar.gz", "0.tgz"):
+        (make.folder / "zipped" / name).write_bytes(b"any")
+        for path in (make.folder / "zipped", make.folder / "zipped" / name):
+            with pytest.raises(InputError, match=f"the shard {name} is compressed.*gunzip {name}"):
+                make.load(path)
+        (make.folder / "zipped" / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        ("parquet", "split", "test"),
+        ("parquet", "streaming", True),
+        ("imagefolder", "streaming", True),
+        ("imagefolder", "revision", "v1"),
+        ("coco", "config", "captions"),
+        ("coco", "streaming", True),
+        ("webdataset", "split", "test"),
+        ("webdataset", "revision", "v1"),
+        ("hub", "annotations", "a.json"),
+        ("scenes", "source", "here"),
+        ("scenes", "captions", "all"),
+        ("blooms", "shuffle_seed", 0),
+    ],
+)
+def test_a_field_that_the_kind_does_not_read_is_refused(make, kind, field, value):
+    made = {} if kind in ("scenes", "blooms") else {"source": str(make.folder)}
+    with pytest.raises(
+        InputError, match=f"'x': kind {kind} does not read the field `{field}`; remove it from the card"
+    ):
+        make.load(DatasetCard(**{"name": "x", "kind": kind, "size": 4} | made | {field: value}))
+
+
+def test_fewer_samples_than_asked_for_are_told_from_five_in_a_hundred_on(make, caplog):
+    images = [png(i) for i in range(20)]
+    for lost, told in ((1, False), (2, True)):
+        path = make.parquet([b"x"] * lost + images[lost:], ["a"] * 20, f"{lost}.parquet")
+        caplog.clear()
+        assert len(make.load(path, max_samples=20)) == 20 - lost
+        line = f"dataset '{lost}': 20 samples were asked for (max_samples) and {20 - lost} can be had"
+        assert (line in caplog.text) == told
+        caplog.clear()
+        make.load(path)  # nothing was asked for
+        assert "can be had" not in caplog.text
 
 
 def test_an_unknown_kind_is_met_with_the_kinds_that_are_close(make):

@@ -1,11 +1,17 @@
+import io
 import logging
 import os
+import pickle
+import subprocess
+import sys
 
 import pytest
 from dataset_files import png, shade
+from PIL import Image
 
 from benchmark.catalog import DatasetCard
 from benchmark.datasets import scan
+from benchmark.datasets import source as sources
 from benchmark.datasets.decode import decode
 from benchmark.errors import InputError, WorkError
 
@@ -145,13 +151,60 @@ def test_reading_an_image_that_changed_since_the_scan_is_an_error(make):
     assert shade(data[1].image) == 1
 
 
-def test_reading_a_parquet_file_that_changed_since_the_scan_is_an_error(make):
+def test_a_table_that_changed_gives_the_scanned_image_or_an_error_and_never_another(make):
     path = make.parquet([png(0)], ["a"])
     data = make.load(path)
+    later = [pickle.loads(pickle.dumps(make.load(path))) for _ in range(3)]  # their tables have not been opened
     make.parquet([png(1), png(2)], ["b", "c"])
-    with pytest.raises(WorkError, match="changed after"):
-        data[0]
-    assert len(make.load(path)) == 2
+    assert shade(data[0].image) == 0  # the cache holds a copy of what was scanned
+    for change in (lambda: None, lambda: path.write_bytes(b"no table"), path.unlink):
+        change()
+        with pytest.raises(WorkError, match="changed after"):
+            later.pop()[0]
+    assert len(make.load(make.parquet([png(1), png(2)], ["b", "c"]))) == 2
+
+
+def test_reading_an_image_does_not_look_at_every_table(make, monkeypatch):
+    for shard in range(5):
+        make.parquet([png(shard)], [str(shard)], f"{shard}.parquet")
+    data = make.load(make.folder)
+    assert shade(data[0].image) == 0
+    monkeypatch.setattr(sources, "stamp", forbidden)
+    assert [shade(sample.image) for sample in data] == [*range(5)]
+
+
+def test_a_file_replaced_with_its_size_and_time_kept_is_seen(make):
+    make.images(["a.png"])
+    table = make.jsonl([{"file_name": "a.png", "text": "x"}]) / "metadata.jsonl"
+    assert make.load(make.folder).captions() == ["x"]
+    for path, old, new in ((table, b'"x"', b'"y"'), (make.folder / "a.png", png(0), png(9))):
+        times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+        content = path.read_bytes().replace(old, new)
+        assert len(content) == path.stat().st_size
+        copy = path.with_name("copy")
+        copy.write_bytes(content)
+        os.utime(copy, ns=times)
+        os.replace(copy, path)
+        assert path.stat().st_mtime_ns == times[1]
+        data = make.load(make.folder)
+    assert data.captions() == ["y"] and shade(data[0].image) == 9
+
+
+def test_pillow_never_warns_of_damaged_tags(make):
+    exif = Image.Exif()
+    exif[0x010E] = "a long description, cut off below"
+    images = []
+    for size in (24, 30, 70):
+        whole = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(whole, "JPEG", exif=exif.tobytes()[:size])
+        images.append(whole.getvalue())
+    path = make.parquet(images, ["a", "b", "c"])
+    script = (
+        "import sys; from benchmark.datasets import load_dataset\n"
+        "print(len([*load_dataset(sys.argv[1], cache=sys.argv[2], progress=False)]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path), str(make.cache)], capture_output=True, text=True)
+    assert done.stdout.split() == ["3"] and "PIL" not in done.stderr
 
 
 def test_a_changed_image_file_is_scanned_again(make):

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import shutil
 import tarfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import pytest
 from dataset_files import png, shade
 
 from benchmark.catalog import DatasetCard
-from benchmark.datasets import scan
+from benchmark.datasets import scan, webdataset
 from benchmark.errors import InputError, WorkError
 
 
@@ -42,13 +43,25 @@ def shards(make):
 
 
 @pytest.fixture
-def server(shards):
+def breaks() -> list[tuple[str, int]]:
+    """(path, bytes): what the server sends of a file, each one once, before it breaks off."""
+    return []
+
+
+@pytest.fixture
+def server(shards, breaks):
     """The URL of a server of the shards, and the list of what was asked."""
     asked = []
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *arguments):
             asked.append(str(arguments[1]))
+
+        def copyfile(self, source, outputfile):
+            if breaks and breaks[0][0] == self.path:
+                outputfile.write(source.read(breaks.pop(0)[1]))
+            else:
+                super().copyfile(source, outputfile)
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(shards))) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -104,10 +117,14 @@ def test_captions_come_from_the_text_or_else_from_the_metadata(make):
             ("c.jpg", png(2)), ("c.txt", b"  "), ("c.json", b'{"caption": null, "alt": null}'),
             ("d.jpg", png(3)), ("d.txt", b"\xff"), ("d.json", b"{broken"),
             ("e.txt", b"no image"),
+            ("f.jpg", png(5)), ("f.txt", b"\xef\xbb\xbfwith a mark"),
+            ("g.jpg", png(6)), ("g.json", b'\xef\xbb\xbf{"caption": "with a mark"}'),
         ],
     )  # fmt: skip
     data = make.load(make.folder)
-    assert [(s.id, s.caption) for s in data] == [("0/a", "from txt"), ("0/b", "from json")]
+    assert [(s.id, s.caption) for s in data] == [
+        ("0/a", "from txt"), ("0/b", "from json"), ("0/f", "with a mark"), ("0/g", "with a mark"),
+    ]  # fmt: skip
     assert data.left_out == [
         ("0/c", "no caption"), ("0/d", "its caption is no text"), ("0/e", "no image"),
     ]  # fmt: skip
@@ -141,6 +158,34 @@ def test_groups_and_ids_can_come_from_the_metadata(make, shards):
         make.load(card(shards, id="sha256"))
 
 
+@pytest.mark.parametrize("remote", [False, True])
+@pytest.mark.parametrize("field", ["group", "id"])
+def test_a_field_that_no_sample_has_is_refused_with_those_there_are(make, shards, server, remote, field):
+    source = f"{server[0]}/00000.tar" if remote else shards
+    with pytest.raises(
+        InputError, match=rf"no {field} column 'hash' \(its columns: json.url, json.caption, json.sha256"
+    ):
+        make.load(card(source, max_samples=9, **{field: "hash"}))
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_sample_without_the_named_id_is_left_out_and_listed_and_so_is_a_damaged_shard(make, server, remote):
+    values = (b'{"nr": 5}', b'{"nr": null}', b"{}", b"{broken", b'{"nr": "x"}')
+    path = make.tar(
+        "00000.tar",
+        [part for n, text in enumerate(values) for part in ((f"{n}.jpg", png(n)), (f"{n}.json", text))],
+    )
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"ustar") - 257 - 1024])
+    source = f"{server[0]}/00000.tar" if remote else path
+    data = make.load(card(source, max_samples=99, id="nr"))
+    assert [(s.id, shade(s.image)) for s in data] == [("5", 0)]
+    assert dict(data.left_out) == {
+        **{f"00000/{n}": "no id in the field 'nr'" for n in (1, 2, 3, 4)},
+        "00000.tar": "ends too early (no end mark); samples behind may be lost",
+    }
+
+
 def test_shards_without_captions_or_without_images_are_allowed(make):
     make.tar("0.tar", [("a.jpg", png(0)), ("b.jpg", png(1))])
     assert [(s.id, shade(s.image), s.caption) for s in make.load(make.folder)] == [("0/a", 0, None), ("0/b", 1, None)]
@@ -151,6 +196,9 @@ def test_shards_without_captions_or_without_images_are_allowed(make):
     make.tar("0.tar", [("a.cls", b"1")])
     with pytest.raises(InputError, match=r"holds neither images nor captions \(found: cls\)"):
         make.load(make.folder)
+    (make.folder / "0.tar").write_bytes(b"no shard")
+    with pytest.raises(InputError, match=r"nor captions \(found: nothing; '0.tar': not a tar file\)"):
+        make.load(make.folder)
 
 
 def test_a_key_that_comes_twice_is_two_samples(make):
@@ -159,6 +207,49 @@ def test_a_key_that_comes_twice_is_two_samples(make):
         [("a.jpg", png(0)), ("a.txt", b"A"), ("b.jpg", png(1)), ("b.txt", b"B"), ("a.jpg", png(2)), ("a.txt", b"C")],
     )
     assert pairs(make.load(make.folder)) == [("0/a", 0, "A"), ("0/b", 1, "B"), ("0/a#1", 2, "C")]
+
+
+def test_no_two_samples_share_an_id_whatever_keys_and_folders_are_called(make):
+    (make.folder / "0").mkdir()
+    make.tar("0.tar", [(f"{key}.jpg", png(n)) for n, key in enumerate(["a", "b", "a", "a#1", "b", "1/c", "b"])])
+    make.tar("0/1.tar", [("c.jpg", png(9))])
+    data = make.load(card(make.folder / "**/*.tar"))
+    shades = {s.id: shade(s.image) for s in data}
+    assert shades == {
+        "0/1/c": 5, "0/a": 0, "0/b": 1, "0/a#1": 2, "0/a#1#1": 3, "0/b#1": 4, "0/1/c#1": 9, "0/b#2": 6,
+    }  # fmt: skip
+    assert len(data) == 8 and not data.left_out
+
+
+def test_what_a_shard_is_called_depends_on_the_pattern_and_never_on_the_other_shards(make, server):
+    for folder in ("x", "y"):
+        (make.folder / folder).mkdir()
+    for source, name in (("*/00.tar", "x/00/a"), ("{00..00}.tar", "00/a"), ("x/*.tar", "00/a"), ("x/00.tar", "00/a")):
+        for number in ("x/00.tar", "00.tar"):
+            make.tar(number, [("a.jpg", png(1))])
+        assert make.load(card(make.folder / source)).ids == [name]
+    make.tar("y/00.tar", [("a.jpg", png(1))])
+    assert make.load(card(make.folder / "*/00.tar")).ids == ["x/00/a", "y/00/a"]
+    assert make.load(card(f"{server[0]}/x/{{00..00}}.tar", max_samples=9)).ids == ["00/a"]
+    (make.folder / "7").mkdir()
+    make.tar("7/s.tar", [("a.jpg", png(1))])
+    assert make.load(card(f"{server[0]}/{{7..7}}/s.tar", max_samples=9)).ids == ["7/s/a"]
+
+
+def test_missing_shards_of_a_range_are_named_and_never_passed_over(make, shards):
+    with pytest.raises(InputError, match=r"2 of the shards of .* are not there \(00003.tar, 00004.tar\)"):
+        make.load(card(shards / "{00000..00004}.tar"))
+    (shards / "00001.tar").unlink()
+    with pytest.raises(InputError, match=r"1 of the shards of .* are not there \(00001.tar\)"):
+        make.load(card(shards / "{00000..00002}.tar"))
+    assert len(make.load(card(shards / "*.tar"))) == 8  # a wildcard asks for whatever is there
+
+
+def test_brackets_in_the_name_of_a_folder_are_no_wildcards(make):
+    (make.folder / "[a] {1..2}").mkdir()
+    make.tar("[a] {1..2}/0.tar", [("a.jpg", png(1))])
+    for source in ("*.tar", "0.tar", "{0..0}.tar", ""):
+        assert make.load(card(make.folder / "[a] {1..2}" / source)).ids == ["0/a"]
 
 
 def test_names_of_members_are_never_paths(make):
@@ -206,6 +297,25 @@ def test_what_is_whole_in_a_truncated_shard_is_used_and_the_rest_is_listed(make,
     left_out = dict(data.left_out)
     assert left_out.pop("00001.tar").startswith("ends too early")
     assert left_out == ({"00001/000010002": "cut off at the end of its shard"} if part == "image" else {})
+
+
+@pytest.mark.parametrize("remote", [False, True])
+@pytest.mark.parametrize("kept", [0, 512, 1024])  # bytes of the end mark
+def test_a_shard_cut_exactly_between_two_members_is_listed(make, shards, server, remote, kept):
+    whole = (shards / "00001.tar").read_bytes()
+    end = len(whole.rstrip(b"\0")) // 512 * 512 + 512
+    (shards / "00001.tar").write_bytes(whole[: end + kept])
+    data = make.load(card(f"{server[0]}/{{00000..00002}}.tar", max_samples=99) if remote else shards)
+    assert pairs(data) == expected(range(12))
+    lost = [("00001.tar", "ends too early (no end mark); samples behind may be lost")]
+    assert data.left_out == ([] if kept else lost)
+
+
+def test_shards_written_one_behind_the_other_are_read_to_their_end(make, shards):
+    both = (shards / "00000.tar").read_bytes() + (shards / "00001.tar").read_bytes()
+    (shards / "00000.tar").write_bytes(both)
+    data = make.load(card(shards / "00000.tar"))
+    assert [shade(s.image) for s in data] == [*range(8)] and not data.left_out
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>" * 100, b"\x80" * 2048])
@@ -260,6 +370,48 @@ def test_remote_shards_are_fetched_once_in_order_and_then_read_offline(make, sha
         make.load(card(f"{url}/00000.tar"))
 
 
+@pytest.mark.parametrize("shuffle", [-1, 3])
+def test_a_connection_that_breaks_off_is_taken_up_where_it_broke(make, shards, server, breaks, monkeypatch, shuffle):
+    monkeypatch.setattr(webdataset, "PAUSE", 0.0)
+    source = f"{server[0]}/{{00000..00002}}.tar"
+    whole = make.load(card(source, max_samples=99, shuffle_seed=shuffle))
+    shutil.rmtree(make.cache)
+    breaks += [("/00001.tar", 9000), ("/00001.tar", 100), ("/00001.tar", 0)]
+    data = make.load(card(source, max_samples=99, shuffle_seed=shuffle))
+    assert pairs(data) == pairs(whole) and not data.left_out and not breaks
+
+
+def test_a_server_that_keeps_breaking_off_is_given_up_and_one_that_never_answered_at_once(
+    make, server, breaks, monkeypatch
+):
+    pauses = []
+    monkeypatch.setattr(webdataset.time, "sleep", pauses.append)
+    breaks += [("/00001.tar", 100)] * 9
+    with pytest.raises(WorkError, match="reading the shard http.*00001.tar failed .ClientPayloadError"):
+        make.load(card(f"{server[0]}/{{00000..00002}}.tar", max_samples=99))
+    assert len(breaks) == 9 - webdataset.TRIES and pauses == [2.0, 4.0, 6.0]
+    pauses.clear()
+    with pytest.raises(WorkError, match="Cannot connect to host"):
+        make.load(card("http://127.0.0.1:9/00000.tar", max_samples=99))
+    assert not pauses
+
+
+@pytest.mark.parametrize("place", ["SERVER/00000.tar", "SERVER/gone.tar", "http://127.0.0.1:9/0.tar", "odd://x/0.tar"])
+def test_passwords_and_tokens_of_a_url_reach_no_message_and_no_file(make, shards, server, place, caplog):
+    source = place.replace("SERVER", server[0]).replace("://", "://me:p@ssword@") + "?sig=secret&x={0..0}"
+    (shards / "00000.tar").write_bytes((shards / "00000.tar").read_bytes()[:4000])
+    told = ""
+    try:
+        data = make.load(card(source, max_samples=99, id="url"))
+        data.require("sound")
+    except (InputError, WorkError) as error:
+        told = f"{error}{error.__cause__}"
+    kept = [path.read_bytes().decode("latin-1") for path in make.cache.rglob("*") if path.is_file()]
+    for text in (told, caplog.text, *kept):
+        assert not any(secret in text for secret in ("me:", "p@ss", "ssword", "secret"))
+    assert told
+
+
 def test_an_unreachable_shard_fails_in_one_sentence_and_leaves_nothing_behind(make, server):
     url, _ = server
     for bad in (f"{url}/{{00002..00003}}.tar", "http://127.0.0.1:9/00000.tar"):
@@ -267,8 +419,16 @@ def test_an_unreachable_shard_fails_in_one_sentence_and_leaves_nothing_behind(ma
             make.load(card(bad, max_samples=9))
     with pytest.raises(InputError, match="cannot open nowhere://x/0.tar"):
         make.load(card("nowhere://x/0.tar", max_samples=9))
-    with pytest.raises(WorkError, match="hub is out of reach .*, and hf://datasets/a/b/0.tar is not in its cache"):
+    with pytest.raises(WorkError, match="hub is out of reach .*, and the repository a/b is not in its cache"):
         make.load(card("hf://datasets/a/b/0.tar", max_samples=9))
+    place = f"hf://datasets/a/b@{'0' * 40}/0.tar"
+    with pytest.raises(WorkError, match=f"hub is out of reach .*, and {place} is not in its cache"):
+        make.load(card(place, max_samples=9))
+    for place in ("hf://a/b/0.tar", "hf://datasets/a", "hf://datasets/a/b@main"):
+        with pytest.raises(
+            InputError, match=f"its source '{place}' must look like hf://datasets/OWNER/NAME/SHARDS.tar"
+        ):
+            make.load(card(place, max_samples=9))
     assert not [path for path in make.cache.rglob("*") if path.is_file()]
 
 

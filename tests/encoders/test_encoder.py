@@ -12,7 +12,8 @@ from PIL import Image
 from benchmark.catalog import EncoderCard
 from benchmark.encoders import Encoder, load_encoder
 from benchmark.encoders.compiling import repeated
-from benchmark.encoders.encoder import to_rgb, token_index
+from benchmark.encoders.encoder import to_rgb
+from benchmark.encoders.token_rules import token_index
 from benchmark.errors import InputError, WorkError
 
 IMAGE = [("open_clip", "cls"), ("timm", "cls"), ("vit", "cls"), ("dinov2", "cls"), ("siglip", "mean"), ("clip", "cls")]
@@ -130,15 +131,6 @@ def test_transparency_is_composited_on_white(card):
 def test_sixteen_bit_greys_are_scaled_not_clipped():
     assert to_rgb(Image.new("I;16", (1, 1), 128 * 256)).getpixel((0, 0)) == (128, 128, 128)
     assert to_rgb(Image.new("I;16", (1, 1), 65535)).getpixel((0, 0)) == (255, 255, 255)
-
-
-def test_token_rules():
-    mask = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0], [0, 1, 1, 1]]).bool()
-    ids = torch.tensor([[5, 9, 9, 0], [9, 0, 0, 0], [0, 5, 6, 7]])
-    assert token_index("cls", mask, ids, fixed_length=False).tolist() == [0, 0, 0]
-    assert token_index("eot", mask, ids, fixed_length=False).tolist() == [1, 0, 3]
-    assert token_index("last", mask, ids, fixed_length=False).tolist() == [2, 0, 3]
-    assert token_index("last", mask, ids, fixed_length=True).tolist() == [3, 3, 3]
 
 
 def test_mean_is_over_real_tokens_only(card, captions):

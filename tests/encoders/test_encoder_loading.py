@@ -74,6 +74,10 @@ def test_an_unknown_name_gets_close_matches(monkeypatch):
         ({"modality": "images"}, "did you mean image"),
         ({"token": "eot"}, "unknown token rule of image encoders 'eot'"),
         ({"modality": "text"}, "timm has image encoders only"),
+        ({"padding": 64}, "`padding` is for captions"),
+        ({"padding": -1}, "padding must be 0 or more"),
+        ({"padding": -1, "modality": "text", "library": "transformers"}, "padding must be 0 or more"),
+        ({"padding": 64, "modality": "text", "library": "open_clip"}, "at their model's own length"),
     ],
 )
 def test_a_card_that_contradicts_itself_is_refused(wrong, message):
@@ -112,7 +116,7 @@ def test_a_device_that_is_not_there_is_refused(card, device):
         ("transformers", "nobody/nothing", ""),
         ("open_clip", "hf-hub:nobody/nothing", ""),
         ("open_clip", "ViT-B-32-quickgelu", "openai"),
-        ("open_clip", "ViT-B-32-quickgelu", ""),
+        ("transformers", "hf-hub:nobody/nothing", ""),
     ],
 )
 def test_a_hub_source_that_cannot_be_had_fails_at_once_with_one_sentence(
@@ -163,6 +167,14 @@ def test_nothing_is_sent_when_offline_mode_is_set(silent_hub, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(offline, "_probe", lambda *_: pytest.fail("probed"))
     assert not offline.hub_reachable()
+
+
+def test_a_hub_that_refuses_costs_no_waiting(monkeypatch, fresh_probe):
+    monkeypatch.setattr(offline, "_probe", lambda endpoint, answered: None)  # as on a refused connection
+    monkeypatch.setattr(offline, "PROBE_SECONDS", 20)
+    started = time.monotonic()
+    assert not offline.hub_reachable()
+    assert time.monotonic() - started < 10
 
 
 def test_an_answering_hub_is_reachable(fresh_probe, monkeypatch):
@@ -260,6 +272,32 @@ def test_a_folder_that_does_not_exist_is_named(source, monkeypatch):
     monkeypatch.setattr(loading, "hub_reachable", lambda: pytest.fail("probed"))
     with pytest.raises(WorkError, match="there is no folder"):
         load_encoder(EncoderCard(**{**VALID, "source": source}))
+
+
+def test_a_folder_in_the_users_home_is_shown_expanded(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for library in ("timm", "activations"):
+        card = EncoderCard(**{**VALID, "library": library, "source": "~/nowhere", "base": "/cards"})
+        with pytest.raises(WorkError, match=f"there is no .*folder '{tmp_path}/nowhere'"):
+            hub.folder(card)
+
+
+def test_an_error_of_a_library_that_names_no_encoder_gets_its_name(card):
+    with pytest.raises(InputError, match="encoder 'small-bert-text': padding 99 is longer") as failure:
+        load_encoder(card("bert", "text", "cls", 99))
+    assert str(failure.value).count("encoder '") == 1
+
+
+def test_a_local_checkpoint_with_code_of_its_own_says_which_field_and_flag_run_it(card, tmp_path):
+    source = card("bert", "text", "cls")
+    folder = shutil.copytree(source.source, tmp_path / "own")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.Own"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "own.py").write_text("raise SystemExit('this code has run')\n")
+    with pytest.raises(InputError, match="own.*`trust_remote_code: true` in the card .*--trust_remote_code") as failure:
+        load_encoder(EncoderCard(**{**vars(source), "source": str(folder)}))
+    assert "\n" not in str(failure.value)
 
 
 @pytest.mark.parametrize("library", ["open_clip", "timm", "transformers"])

@@ -260,3 +260,11 @@ def test_a_hub_repository_is_read_at_the_pinned_commit_and_offline_from_the_cach
     for vectors, wanted in zip(found, expected, strict=True):
         torch.testing.assert_close(torch.tensor(vectors), wanted)
     assert client(tmp_path / "home", cards, "last(c)", offline=True) == found
+
+
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_a_pipeline_without_its_tokenizers_vocabulary_is_refused(plain, tmp_path, modality):
+    folder = shutil.copytree(plain, tmp_path / "pixart")
+    (folder / "tokenizer" / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match="small-pixart.*has no vocabulary"):
+        encoder_of(folder, modality)

@@ -1,12 +1,15 @@
 import contextlib
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import huggingface_hub
 import open_clip
 import pytest
 import torch
 
+from benchmark.catalog import EncoderCard, cards
 from benchmark.encoders import load_encoder
 from benchmark.encoders.from_open_clip import load_tower
 from benchmark.errors import InputError, WorkError
@@ -84,7 +87,7 @@ def test_a_class_token_is_refused_where_there_is_none(card, vision):
 @pytest.mark.parametrize("pickled", [False, True])
 @pytest.mark.parametrize("source, pretrained", [("hf-hub:some/clip", ""), ("ViT-B-32-quickgelu", "openai")])
 def test_a_pinned_commit_is_loaded_from_the_cache(card, captions, monkeypatch, tmp_path, source, pretrained, pickled):
-    original = card("open_clip", "text", "eot", own_words=False, pickled=pickled)
+    original = card("open_clip", "text", "eot", own_words=False, pickled=pickled, quick_gelu=bool(pretrained))
     repository = source.removeprefix("hf-hub:") if not pretrained else "timm/vit_base_patch32_clip_224.openai"
     commit = "0123456789" * 4
     store = tmp_path / f"models--{repository.replace('/', '--')}" / "snapshots" / commit
@@ -96,6 +99,94 @@ def test_a_pinned_commit_is_loaded_from_the_cache(card, captions, monkeypatch, t
     with torch.no_grad():
         states = tower.states(tower.preprocess(captions), None)
     torch.testing.assert_close(states[1], load_encoder(original).run(captions)[1].tokens)
+
+
+class Activations:
+    """Which activation the blocks of a tower have."""
+
+    def __init__(self, encoder_or_tower):
+        module = getattr(encoder_or_tower, "_tower", encoder_or_tower).module
+        names = {type(part).__name__ for part in module.modules()}
+        self.quick, self.exact = "QuickGELU" in names, "GELU" in names
+
+
+@pytest.mark.parametrize("modality, token", [("image", "cls"), ("text", "eot")])
+@pytest.mark.parametrize("quick", [False, True])
+def test_a_folders_configuration_decides_between_gelu_and_quickgelu(card, images, captions, modality, token, quick):
+    encoder = load_encoder(card("open_clip", modality, token, quick_gelu=quick))
+    found = Activations(encoder)
+    assert (found.quick, found.exact) == (quick, not quick)
+    batch = images if modality == "image" else captions
+    blocks = encoder._tower.module.transformer.resblocks
+    seen = []
+    handle = blocks[0].mlp.register_forward_hook(lambda module, given, out: seen.append((given[0], out)))
+    encoder.run(batch)
+    handle.remove()
+    given, out = seen[0]
+    mlp = blocks[0].mlp
+    inner = torch.nn.functional.linear(given, mlp.c_fc.weight, mlp.c_fc.bias)
+    # The activation of OpenAI's CLIP (clip/model.py): x * sigmoid(1.702 x).
+    active = inner * torch.sigmoid(1.702 * inner) if quick else torch.nn.functional.gelu(inner)
+    torch.testing.assert_close(out, torch.nn.functional.linear(active, mlp.c_proj.weight, mlp.c_proj.bias))
+    other = load_encoder(card("open_clip", modality, token, quick_gelu=not quick)).run(batch)
+    assert (encoder.run(batch)[1].pooled - other[1].pooled).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("stated", [False, True])
+@pytest.mark.parametrize(
+    "source, pretrained, repository",
+    [
+        ("ViT-B-32-quickgelu", "openai", "timm/vit_base_patch32_clip_224.openai"),
+        ("ViT-B-32", "openai", "timm/vit_base_patch32_clip_224.openai"),
+        ("hf-hub:apple/DFN2B-CLIP-ViT-B-16", "", "apple/DFN2B-CLIP-ViT-B-16"),
+        ("ViT-B-16", "dfn2b", "apple/DFN2B-CLIP-ViT-B-16"),
+    ],
+)
+def test_weights_trained_with_quickgelu_get_it_pinned_whatever_their_configuration_says(
+    card, captions, monkeypatch, tmp_path, source, pretrained, repository, stated
+):
+    original = card("open_clip", "text", "eot", own_words=False, quick_gelu=stated)
+    commit = "0123456789" * 4
+    shutil.copytree(original.source, tmp_path / f"models--{repository.replace('/', '--')}" / "snapshots" / commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    changes = {"source": source, "pretrained": pretrained, "revision": commit}
+    tower = load_tower(replace(original, **changes), None)
+    assert Activations(tower).quick and not Activations(tower).exact
+    with torch.no_grad():
+        states = tower.states(tower.preprocess(captions), None)
+    right = load_encoder(card("open_clip", "text", "eot", own_words=False, quick_gelu=True)).run(captions)
+    torch.testing.assert_close(states[1], right[1].tokens)
+
+
+def test_an_architecture_named_without_quickgelu_gets_it_from_its_weights(card, monkeypatch):
+    original = card("open_clip", "image", "cls", own_words=False)
+    configuration = json.loads((Path(original.source) / "open_clip_config.json").read_text())["model_cfg"]
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "Small", configuration)
+    for quick in (False, True):
+        monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "Small", {"tag": {"quick_gelu": quick}})
+        weights = f"{original.source}/open_clip_model.safetensors"
+        monkeypatch.setattr(open_clip.factory, "download_pretrained", lambda entry, cache_dir=None, path=weights: path)
+        tower = load_tower(replace(original, source="Small", pretrained="tag"), None)
+        assert Activations(tower).quick is quick and Activations(tower).exact is not quick
+
+
+@pytest.mark.parametrize("name", [name for name in cards(EncoderCard) if cards(EncoderCard)[name].pretrained])
+def test_the_shipped_pairs_of_architecture_and_weights_agree_on_the_activation(name):
+    shipped = cards(EncoderCard)[name]
+    table = open_clip.get_pretrained_cfg(shipped.source, shipped.pretrained)
+    assert table["quick_gelu"] is open_clip.get_model_config(shipped.source)["quick_gelu"] is True
+
+
+@pytest.mark.parametrize(
+    "pretrained, said",
+    [("", "needs weights: set `pretrained` .* openai, .*laion2b_s34b_b79k"), ("opnai", "'opnai': did you mean openai")],
+)
+def test_weights_that_open_clip_does_not_know_are_refused_with_those_that_it_does(card, pretrained, said):
+    original = card("open_clip", "image", "cls")
+    with pytest.raises(InputError, match=said) as failure:
+        load_encoder(replace(original, source="ViT-B-32", pretrained=pretrained))
+    assert "\n" not in str(failure.value)
 
 
 def test_only_what_is_needed_of_a_commit_is_fetched(card, monkeypatch):
@@ -114,9 +205,10 @@ def test_only_what_is_needed_of_a_commit_is_fetched(card, monkeypatch):
         assert [any(pattern.endswith(".bin") for pattern in call[2]) for call in asked] == [False, True][: 1 + pickled]
 
 
-def test_a_revision_of_weights_that_are_not_on_the_hub_is_refused(card):
+def test_a_revision_of_weights_that_are_not_on_the_hub_is_refused(card, monkeypatch):
     original = card("open_clip", "image", "cls")
-    changes = {"source": "ViT-B-32", "pretrained": "no-such-tag", "revision": "abc"}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED["ViT-B-32"], "elsewhere", {"url": "https://x/y.pt"})
+    changes = {"source": "ViT-B-32", "pretrained": "elsewhere", "revision": "abc"}
     with pytest.raises(InputError, match="no hub repository.*`revision` cannot apply"):
         load_tower(type(original)(**{**vars(original), **changes}), None)
 

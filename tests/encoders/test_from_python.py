@@ -99,6 +99,8 @@ def test_a_source_of_another_form_is_refused(module, source):
         ("load = 5", InputError, r"has no function 'load'"),
         ("import no_such_module_at_all", InputError, r"cannot be imported: ModuleNotFoundError: No module named"),
         ("def load(card:", InputError, r"cannot be imported: SyntaxError"),
+        ("import sys\nsys.exit('usage')", InputError, r"cannot be imported: SystemExit: usage"),
+        ("def load(card): raise SystemExit(2)", WorkError, r"failed with SystemExit: 2"),
         ("def load(card): return 5", InputError, r"returned a int without module .*preprocess, states"),
         ("def load(): ...", WorkError, r"failed with TypeError: load\(\) takes 0 positional arguments"),
         ("def load(card): return {}['weights']", WorkError, r"failed with KeyError: 'weights'"),

@@ -72,5 +72,5 @@ def test_a_model_of_another_size_than_its_weights_is_refused(card, tmp_path):
     config = json.loads((tmp_path / "vit" / "config.json").read_text())
     config["model_args"]["depth"] = 4
     (tmp_path / "vit" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(WorkError, match="cannot be loaded by timm"):
+    with pytest.raises(WorkError, match="cannot be loaded by timm .*Missing key.*blocks.3.norm1.weight"):
         load_encoder(copy)

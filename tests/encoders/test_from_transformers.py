@@ -116,6 +116,14 @@ def test_padding_beyond_the_models_limit_is_refused(card):
         load_encoder(card("siglip", "text", "last", 17))
 
 
+def test_a_checkpoint_of_another_shape_names_the_tensor_and_both_shapes(card, tmp_path):
+    copy = elsewhere(card("bert", "text", "cls"), tmp_path / "bert")
+    config = json.loads((tmp_path / "bert" / "config.json").read_text())
+    (tmp_path / "bert" / "config.json").write_text(json.dumps(config | {"intermediate_size": 48}))
+    with pytest.raises(WorkError, match=r"'encoder.layer.0.intermediate.dense.bias' is \(32,\), the model needs \(48,"):
+        load_encoder(copy)
+
+
 REMOTE = """
 import torch
 from transformers import BertConfig, BertModel

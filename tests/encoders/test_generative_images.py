@@ -49,6 +49,11 @@ def library(folder):
     return model, seen
 
 
+def test_the_prompts_start_token_is_refused_as_a_class_token_of_images(folder):
+    with pytest.raises(InputError, match="no class token.*token: mean"):
+        encoder_of(folder, "image", "cls")
+
+
 def test_image_layers_are_the_blocks_over_the_image_tokens(folder, images):
     model, seen = library(folder)
     processor = transformers.AutoProcessor.from_pretrained(folder)

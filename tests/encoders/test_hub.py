@@ -175,6 +175,26 @@ def test_a_repository_that_cannot_be_had_is_one_sentence_with_the_way_out(local,
         assert failed["seconds"] < 10
 
 
+def test_what_was_fetched_but_cannot_be_loaded_is_not_called_out_of_reach(local, remote, tmp_path):
+    folders = {Path(c.source).name: shutil.copytree(c.source, tmp_path / Path(c.source).name) for c in local[:3]}
+    for weights in tmp_path.rglob("*.safetensors"):
+        weights.write_bytes(b"no weights at all")
+    own = shutil.copytree(local[0].source, tmp_path / "own")
+    config = json.loads((own / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.Own"}}
+    (own / "config.json").write_text(json.dumps(config))
+    (own / "own.py").write_text("raise SystemExit('this code has run')\n")
+    cards = [*remote[:3], replace(remote[0], source="lab/own", name="own"), replace(remote[0], source="hf-hub:lab/own")]
+    with serve({"model": {**{f"lab/{name}": folder for name, folder in folders.items()}, "lab/own": own}}) as server:
+        *broken, asking, prefixed = client(tmp_path / "home", cards, "failure(c, last)", server.url)
+    for card, failed in zip(cards, broken, strict=False):
+        assert failed["type"] == "WorkError" and "out of reach" not in failed["text"] and "\n" not in failed["text"]
+        assert f"'{card.name}': '{card.source}' was fetched, but cannot be loaded by {card.library} (" in failed["text"]
+    assert asking["type"] == prefixed["type"] == "InputError"
+    for said in ("'own'", "lab/own", "`trust_remote_code: true` in the card", "--trust_remote_code"):
+        assert said in asking["text"]
+
+
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
 def test_without_a_network_all_cards_together_fail_fast(remote, tmp_path, endpoint):
     started = time.monotonic()
@@ -220,8 +240,11 @@ def make(library, source, **fields):
     })  # fmt: skip
 
 
+SHARDS = ["model.safetensors.index.json", "model-1-of-2.safetensors", "model-2-of-2.safetensors"]
 PIPELINE = ["model_index.json", "transformer/a.safetensors", "vae/a.safetensors"]
 PIPELINE += ["text_encoder/model.safetensors.index.json", "text_encoder/model-1-of-2.safetensors"]
+PIPELINE += ["tokenizer/spiece.model"]
+PROCESSOR = "preprocessor_config.json"
 OPENAI = {"library": "open_clip", "source": "ViT-B-32-quickgelu", "pretrained": "openai"}
 
 
@@ -268,22 +291,20 @@ def test_a_local_folder_is_here_and_downloads_nothing(tmp_path):
 @pytest.mark.parametrize(
     "library, files, complete",
     [
-        ("transformers", ["config.json", "model.safetensors"], True),
-        ("transformers", ["config.json", "pytorch_model.bin"], True),
-        ("transformers", ["config.json"], False),
-        ("transformers", ["model.safetensors"], False),
-        ("transformers", ["config.json", "model.safetensors.index.json", "model-1-of-2.safetensors"], False),
-        (
-            "transformers",
-            ["config.json", "model.safetensors.index.json", "model-1-of-2.safetensors", "model-2-of-2.safetensors"],
-            True,
-        ),
+        ("transformers", ["config.json", "model.safetensors", PROCESSOR], True),
+        ("transformers", ["config.json", "pytorch_model.bin", PROCESSOR], True),
+        ("transformers", ["config.json", "model.safetensors"], False),
+        ("transformers", ["config.json", PROCESSOR], False),
+        ("transformers", ["model.safetensors", PROCESSOR], False),
+        ("transformers", ["config.json", PROCESSOR, *SHARDS[:2]], False),
+        ("transformers", ["config.json", PROCESSOR, *SHARDS], True),
         ("open_clip", ["open_clip_config.json", "open_clip_pytorch_model.bin"], True),
         ("open_clip", ["open_clip_config.json", "config.json", "model.safetensors"], False),
         ("timm", ["config.json", "open_clip_model.safetensors"], False),
         ("timm", ["config.json", "model.safetensors"], True),
         ("mambavision", ["config.json", "model.safetensors"], True),
         ("diffusers", [*PIPELINE, "text_encoder/model-2-of-2.safetensors"], True),
+        ("diffusers", [*PIPELINE[:-1], "text_encoder/model-2-of-2.safetensors"], False),
         ("diffusers", PIPELINE, False),
         ("diffusers", ["model_index.json", "transformer/a.safetensors", "text_encoder/a.safetensors"], False),
     ],
@@ -294,6 +315,26 @@ def test_cached_means_configuration_and_all_weights(cached, library, files, comp
     assert hub.is_cached(card) is complete
     assert not hub.is_cached(replace(card, revision="1" * 40)) and not hub.is_cached(replace(card, revision="other"))
     assert hub.is_cached(replace(card, revision="0" * 40)) is complete
+
+
+@pytest.mark.parametrize("vocabulary", ["tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model"])
+def test_captions_need_a_tokenizer(cached, vocabulary):
+    card = make("transformers", "some/model", modality="text")
+    cached("some/model", ["config.json", "model.safetensors", "tokenizer_config.json", PROCESSOR])
+    assert not hub.is_cached(card) and hub.is_cached(replace(card, modality="image"))
+    cached("some/model", [vocabulary])
+    assert hub.is_cached(card)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_captions_of_open_clip_need_a_tokenizer_where_the_model_has_its_own(cached, tmp_path, own):
+    card = make("open_clip", "hf-hub:some/clip", modality="text")
+    cached("some/clip", ["open_clip_config.json", "open_clip_model.safetensors"])
+    (config,) = tmp_path.rglob("open_clip_config.json")
+    config.write_text(json.dumps({"model_cfg": {"text_cfg": {"hf_tokenizer_name": "x"} if own else {}}}))
+    assert hub.is_cached(card) is not own and hub.is_cached(replace(card, modality="image"))
+    cached("some/clip", ["tokenizer.json"])
+    assert hub.is_cached(card)
 
 
 def test_captions_need_no_vae(cached):

@@ -1,5 +1,9 @@
+import io
 import json
+import math
 import pickle
+import tracemalloc
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -107,6 +111,67 @@ def test_values_that_are_not_finite_in_float32_are_refused_where_they_are_used(t
 
 def test_a_folder_is_read_through_a_memory_map(tmp_path):
     assert isinstance(load_recorded(write(tmp_path, "folder"))._read(0), np.memmap)
+
+
+def test_ids_with_a_byte_order_mark_are_read_without_it(tmp_path):
+    card = write(tmp_path, "folder")
+    path = tmp_path / "folder" / "ids.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert list(load_recorded(card).ids) == IDS
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+@pytest.mark.parametrize("form", FORMS[:2])
+def test_arrays_of_all_versions_of_the_format_are_read(tmp_path, form, version):
+    card = write(tmp_path, form)
+    arrays = {**ARRAYS, "ids": np.array(IDS)}
+    with zipfile.ZipFile(tmp_path / "vectors.npz", "w") as archive:
+        for name, array in arrays.items():
+            target = tmp_path / "folder" / f"{name}.npy" if form == "folder" else None
+            with target.open("wb") if target else archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, array, version=version)
+    (tmp_path / "folder" / "ids.npy").unlink() if form == "folder" else None
+    np.testing.assert_array_equal(load_recorded(card).vectors(IDS)[0], ARRAYS["L00"])
+
+
+def header(shape, kind):
+    """Return the bytes of an array's header."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "member, shape, kind", [("L00", (4, 10**12), "<f4"), ("ids", (10**12,), "<U8"), ("ids", (4,), "<U99999999")]
+)
+@pytest.mark.parametrize("claimed", [False, True])
+def test_an_archive_that_says_more_than_it_holds_is_refused_before_memory_is_taken(
+    tmp_path, member, shape, kind, claimed
+):
+    card = write(tmp_path, "vectors.npz")
+    members = {"ids": np.array(IDS), "L00": ARRAYS["L00"]}
+    with zipfile.ZipFile(tmp_path / "vectors.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in members.items():
+            with archive.open(f"{name}.npy", "w") as file:
+                if name == member:
+                    file.write(header(shape, kind) + bytes(100))
+                else:
+                    np.lib.format.write_array(file, array)
+        if claimed:  # the archive's own directory repeats the lie
+            size = len(header(shape, kind)) + math.prod(shape) * np.dtype(kind).itemsize
+            archive.getinfo(f"{member}.npy").file_size = size
+    tracemalloc.start()
+    with pytest.raises(InputError, match=rf"cannot be read: ValueError: {member}.npy says .* not what it holds"):
+        load_recorded(card)
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+
+
+def test_a_compressed_archive_is_read(tmp_path):
+    card = write(tmp_path, "vectors.npz")
+    large = {"L00": np.zeros((4, 10**6), np.float32)}
+    np.savez_compressed(tmp_path / "vectors.npz", ids=np.array(IDS), **large)
+    assert load_recorded(card).vectors(["a"])[0].shape == (1, 10**6)
 
 
 def test_nothing_is_unpickled(tmp_path):

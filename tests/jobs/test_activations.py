@@ -1,25 +1,25 @@
 """Extraction writes each sample's vectors once, in order, and goes on where a killed process stopped."""
 
-import json
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from letters import CARD, FakeTower, fake_data
+from letters import CARD, FakeTower, contents, contents_of, fake_data, finished, plain_extraction, progress
 
 from benchmark.catalog import EncoderCard, read_cards
 from benchmark.datasets import load_dataset
 from benchmark.encoders import Encoder, load_encoder
 from benchmark.errors import WorkError
-from benchmark.jobs import activation_files, activations
-from benchmark.jobs.activation_files import PROGRESS, Layout, Writer, locked, read_activations
+from benchmark.jobs import activations, extraction_sizes
+from benchmark.jobs.activation_cache import find_activations, pass_folder
+from benchmark.jobs.activation_files import Layout, Writer
 from benchmark.jobs.activations import extract
+from benchmark.jobs.locks import locked
 from benchmark.jobs.prefetch import batches
 
 
@@ -33,10 +33,6 @@ def encoder(workspace, request):
     return load_encoder(read_cards(EncoderCard, workspace / "cards.yaml")[request.param])
 
 
-def contents(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.npy"))}
-
-
 def test_every_row_is_its_samples_global_token_at_every_layer(encoder, dataset, tmp_path):
     found = extract(encoder, dataset, encoder.layers, tmp_path / "a").pooled
     for i in (0, 77, 149):
@@ -48,9 +44,9 @@ def test_every_row_is_its_samples_global_token_at_every_layer(encoder, dataset, 
 
 def test_rows_keep_the_datasets_order_whatever_the_shards(monkeypatch, tmp_path):
     data = fake_data()
-    monkeypatch.setattr(activations, "SMALL_BATCH", (4, 1 << 30))
+    monkeypatch.setattr(extraction_sizes, "SMALL_BATCH", (4, 1 << 30))
     for rows in (4, 10, 24, 1000):
-        monkeypatch.setattr(activations, "SHARD_ROWS", rows)
+        monkeypatch.setattr(extraction_sizes, "SHARD_ROWS", rows)
         found = extract(Encoder(CARD, FakeTower()), data, [0, 1], tmp_path / str(rows)).pooled
         for layer in (0, 1):
             assert found[layer][:, 0].tolist() == [ord(text[0]) for text in data.texts]
@@ -60,33 +56,22 @@ def test_rows_keep_the_datasets_order_whatever_the_shards(monkeypatch, tmp_path)
 def test_finished_files_are_used_again_and_unfinished_ones_are_not(encoder, dataset, tmp_path):
     folder = tmp_path / "a"
     first = extract(encoder, dataset, encoder.layers, folder)
-    stamp = (folder / "L00.npy").stat().st_mtime_ns
+    stamp = (progress(folder).parent / "L00.npy").stat().st_mtime_ns
     again = extract(encoder, dataset, encoder.layers, folder)
-    assert (folder / "L00.npy").stat().st_mtime_ns == stamp and np.array_equal(first.pooled[0], again.pooled[0])
-    done = json.loads((folder / PROGRESS).read_text())
-    for damage in ("{}", json.dumps({**done, "rows": 149}), "no json", "[]", '{"rows": 150, "layout": 3}'):
-        (folder / PROGRESS).write_text(damage)
-        assert read_activations(folder, encoder.layers, 150) is None
+    assert (progress(folder).parent / "L00.npy").stat().st_mtime_ns == stamp
+    assert np.array_equal(first.pooled[0], again.pooled[0])
+    progress(folder).unlink()
+    assert find_activations(folder, encoder.layers, 150) is None
     extract(encoder, dataset, encoder.layers, folder)
-    assert read_activations(folder, encoder.layers, 150) is not None
-    assert read_activations(folder, encoder.layers, 150, tokens=2) is None
-
-
-def test_a_folder_of_another_layout_is_written_anew(tmp_path):
-    data, encoder = fake_data(), Encoder(CARD, FakeTower())
-    wanted = contents_of(extract(encoder, data, [0, 1], tmp_path / "a", tokens=2))
-    extract(encoder, fake_data(20), [0, 1], tmp_path / "b")
-    assert contents_of(extract(encoder, data, [0, 1], tmp_path / "b", tokens=2)) == wanted
-
-
-def contents_of(found):
-    parts = (found.pooled, found.tokens, found.counts)
-    return [np.asarray(array).tobytes() for part in parts for array in part.values()]
+    assert find_activations(folder, encoder.layers, 150) is not None
+    assert find_activations(folder, encoder.layers, 149) is None
+    assert find_activations(folder, encoder.layers, 150, tokens=2) is None
+    assert find_activations(folder, [*encoder.layers, 99], 150) is None
 
 
 def in_child(folder, calls, n=60, die_at=0, slow=0.0):
     """Extract into a folder and note each model call's samples; `die_at` counts syncs, of a file torn just before."""
-    activations.SMALL_BATCH, activations.SHARD_ROWS = (4, 1 << 30), 12
+    extraction_sizes.SMALL_BATCH, extraction_sizes.SHARD_ROWS = (4, 1 << 30), 12
     real, left = os.fsync, [die_at]
 
     def fsync(handle):
@@ -125,21 +110,14 @@ def child():
     return start
 
 
-def finished(folder):
-    return json.loads((folder / PROGRESS).read_text())["rows"] if (folder / PROGRESS).exists() else 0
+@pytest.fixture
+def plain(tmp_path, monkeypatch):
+    """The files of an extraction that nothing disturbed; shards of 12 rows from here on."""
+    return plain_extraction(tmp_path / "plain", monkeypatch)
 
 
 def samples(calls):
     return sum(map(int, calls.read_text().split())) if calls.exists() else 0
-
-
-@pytest.fixture
-def plain(tmp_path, monkeypatch):
-    """The files of an extraction that nothing disturbed; shards of 12 rows from here on."""
-    monkeypatch.setattr(activations, "SMALL_BATCH", (4, 1 << 30))
-    monkeypatch.setattr(activations, "SHARD_ROWS", 12)
-    extract(Encoder(CARD, FakeTower()), fake_data(), [0, 1], tmp_path / "plain", tokens=2)
-    return contents(tmp_path / "plain")
 
 
 @pytest.mark.parametrize("die_at", [1, 4, 7, 8, 13, 14, 22, 28, 29, 35])
@@ -150,7 +128,7 @@ def test_a_process_killed_in_a_write_is_followed_by_one_that_goes_on(child, plai
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert finished(folder) == (die_at - 1) // 7 * 12
-    assert read_activations(folder, [0, 1], 60, 2) is None
+    assert find_activations(folder, [0, 1], 60, 2) is None
     tower = FakeTower()
     encoder = Encoder(CARD, tower)
     tower.sizes.clear()
@@ -208,16 +186,6 @@ def test_whatever_write_fails_the_next_run_gives_the_same_bytes(plain, monkeypat
     assert sum(tower.sizes) == 60 - before and contents(folder) == plain
 
 
-def test_a_full_disk_is_told_before_any_work(monkeypatch, tmp_path):
-    monkeypatch.setattr(activation_files.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    tower = FakeTower()
-    encoder = Encoder(CARD, tower)
-    tower.sizes.clear()
-    with pytest.raises(WorkError, match="GB"):
-        extract(encoder, fake_data(), [0, 1], tmp_path / "a")
-    assert tower.sizes == []
-
-
 def test_a_file_that_may_not_grow_ends_in_one_sentence(tmp_path):
     """A real refusal of the operating system, not a patched one."""
     resource = pytest.importorskip("resource")
@@ -225,7 +193,7 @@ def test_a_file_that_may_not_grow_ends_in_one_sentence(tmp_path):
     encoder = Encoder(CARD, FakeTower(widths=(3, 600)))
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:
-        with pytest.raises(WorkError, match="cannot be written"):
+        with pytest.raises(WorkError, match="cannot be finished"):
             extract(encoder, fake_data(), [1], tmp_path / "a")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -236,13 +204,13 @@ def test_who_waits_for_the_lock_reads_what_the_other_finished(tmp_path, caplog):
     data, tower = fake_data(), FakeTower()
     encoder = Encoder(CARD, tower)
     folder, found = tmp_path / "a", []
-    with locked(folder):
+    with locked(folder, "extracting a"):
         waiting = threading.Thread(target=lambda: found.append(extract(encoder, data, [0], folder)))
         waiting.start()
         while "waiting for it" not in caplog.text:
             time.sleep(0.01)
         tower.sizes.clear()
-        activations._fill(encoder, data, [0], folder, 0)
+        activations._fill(encoder, data, [0], pass_folder(folder, [0], 0), 0)
         assert sum(tower.sizes) == 60 and not found
     waiting.join()
     assert sum(tower.sizes) == 60 and len(found[0].pooled[0]) == 60
@@ -253,10 +221,10 @@ def test_only_what_nobody_wrote_to_for_a_month_is_removed(child, tmp_path):
     encoder, data = Encoder(CARD, FakeTower()), fake_data()
     extract(encoder, data, [0], done)
     for folder in (old, fresh, held):
-        Writer(folder, Layout(1000, {0: 3}, 0, 8)).close()
+        Writer(folder / "pass", Layout(1000, {0: 3}, 0, {}, 8)).close()
     past = time.time() - 31 * 86400
     for folder in (old, done, held):
-        for path in (*folder.iterdir(), folder):
+        for path in (*folder.glob("*/*"), *folder.iterdir(), folder):
             os.utime(path, (past, past))
     holder = child(hold, folder=held, mark=tmp_path / "holding")
     while not (tmp_path / "holding").exists():
@@ -264,11 +232,12 @@ def test_only_what_nobody_wrote_to_for_a_month_is_removed(child, tmp_path):
     extract(encoder, data, [0], tmp_path / "a")
     holder.kill()
     holder.join()
-    assert not old.exists() and fresh.exists() and done.exists() and held.exists()
+    left = {folder.name for folder in tmp_path.iterdir() if folder.is_dir() and list(folder.iterdir())}
+    assert left == {"fresh", "done", "held", "a"}
 
 
 def hold(folder, mark):
-    with locked(folder):
+    with locked(folder, "extracting"):
         mark.touch()
         time.sleep(60)
 
@@ -284,7 +253,7 @@ def test_a_vector_that_is_not_finite_is_named(encoder, dataset, tmp_path, monkey
     monkeypatch.setattr(encoder, "forward", broken)
     with pytest.raises(ValueError, match=rf"encoder '{encoder.name}', layer 0: sample 'scenes-0-\d+' is not finite"):
         extract(encoder, dataset, encoder.layers, tmp_path / "a")
-    assert not (tmp_path / "a").exists()
+    assert not list((tmp_path / "a").glob("*"))
 
 
 def test_a_batch_too_large_for_the_device_is_halved(tmp_path, caplog):
@@ -332,8 +301,8 @@ def test_images_that_a_processor_gives_different_shapes_still_form_a_batch(works
 
 
 def test_progress_begins_where_the_last_process_stopped(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(activations, "SMALL_BATCH", (4, 1 << 30))
-    monkeypatch.setattr(activations, "SHARD_ROWS", 12)
+    monkeypatch.setattr(extraction_sizes, "SMALL_BATCH", (4, 1 << 30))
+    monkeypatch.setattr(extraction_sizes, "SHARD_ROWS", 12)
     real, left = Writer.append, [3]
 
     def once(self, shard):

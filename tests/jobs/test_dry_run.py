@@ -1,112 +1,150 @@
-"""A dry run tells what a comparison takes, touches nothing, and its numbers are those of the real run."""
+"""A dry run tells what a comparison takes, stores nothing, and names what it cannot tell."""
 
-from pathlib import Path
+import re
+import shutil
 
-import mlflow
-import pandas as pd
+import numpy as np
 import pytest
 
-import registry
-from benchmark.catalog import DatasetCard, EncoderCard, SuiteCard, find_card
+from benchmark.catalog import SuiteCard, find_card
 from benchmark.errors import InputError
+from benchmark.jobs import dry_run as module
 from benchmark.jobs.configs import CompareConfig
 from benchmark.jobs.dry_run import dry_run
-from benchmark.jobs.estimate import estimate_comparison, estimate_encoder
-from benchmark.jobs.outline import encoder_outline, expected_samples, parse_shape
 from benchmark.jobs.plan import make_plan
 
-
-def card(**fields):
-    wanted = {"name": "x", "library": "timm", "source": "org/x", "modality": "image", "kind": "vision", "token": "cls"}
-    return EncoderCard(**{**wanted, **fields})
+FAR = "far:\n  library: timm\n  source: hf-hub:org/far\n  modality: image\n  kind: vision\n  token: cls\n"
 
 
-def test_nothing_is_written_and_the_store_is_not_opened(command, tmp_path, monkeypatch, here):
+@pytest.fixture
+def printed(here, tmp_path, capsys):
+    """Dry-run the quickstart suite with encoders written as YAML; returns what it prints."""
+
+    def run(yaml, *others, **options):
+        path = tmp_path / "encoders.yaml"
+        path.write_text(yaml)
+        dry_run(make_plan(CompareConfig(encoders=(str(path), *others), **{"max_samples": 600, "k": 4} | options)))
+        return capsys.readouterr().out
+
+    return run
+
+
+def row(out, name):
+    """Cells of an encoder's row of the table: {heading: cell}."""
+    lines = out.splitlines()
+    (header,) = (line for line in lines if line.startswith("encoder "))
+    (line,) = (line for line in lines if line.startswith(f"{name} "))
+    starts = [found.start() for found in re.finditer(r"(?<!\S)\S+( x width)?", header)] + [len(header) + 99]
+    return {header[a:b].strip(): line[a:b].strip() for a, b in zip(starts, starts[1:], strict=False)}
+
+
+def test_nothing_is_stored_and_the_store_is_not_opened(command, tmp_path, monkeypatch, here):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     code, out, _ = command("compare", "--dry-run", "--encoders", here / "cards.yaml", "--max-samples", "600")
     assert code == 0 and not list(tmp_path.iterdir())
     assert all(f"\n{name} " in out for name in ("tiny-image", "tiny-text", "tiny-vit", "tiny-bert"))
-    assert "8 train runs and 1 compare run: 28 pairs" in out
+    assert "8 train runs, one for each encoder and seed, and 1 compare run" in out and "28 pairs of them" in out
+    assert "nothing is downloaded, trained or stored" in out
 
 
 def test_the_paper_suite_is_planned_offline(command):
     code, out, _ = command("compare", "--suite", "paper", "--dry_run", "true")
     assert code == 0
     for name in find_card(SuiteCard, "paper").encoders:
-        assert f"\n{name} " in out
-    assert "118,287 samples" in out and "42 train runs" in out and "CAUTION: not in" not in out
+        assert row(out, name)["download"].endswith(("MB", "GB", "here"))
+    assert "118,287 samples" in out and "42 train runs" in out and "CAUTION: not in" not in out and "?" not in out
 
 
-def test_disk_is_what_a_real_run_writes(tiny, here):
-    plan = make_plan(CompareConfig(encoders=("cards.yaml",), max_samples=600, epochs=1, k=4, layers="all", seeds=(7,)))
-    code, *_ = tiny("--layers", "all", "--seeds", "7")
-    assert code == 0
-    for item in plan.encoders:
-        found = estimate_encoder(plan, item, 600, 300)
-        run = registry.verified(registry.runs(kind="train", encoder=item.name, seed="7").run_id.iloc[0])
-        saes = pd.read_parquet(run / "saes.parquet")
-        assert list(saes.d) == list(found.widths)
-        models = sum(
-            path.stat().st_size
-            for uri in saes.model_uri
-            for path in Path(mlflow.artifacts.download_artifacts(uri)).rglob("model.safetensors")
-        )
-        assert found.models < models < 1.15 * found.models + 2000 * len(saes)
-        features = sum(path.stat().st_size for path in (run / "features").iterdir())
-        assert found.features < features < 1.05 * found.features + 2000 * len(saes)
-        folders = [path for path in Path(".cache/activations").glob(f"{item.name}-*") if path.is_dir()]
-        written = max(sum(file.stat().st_size for file in path.glob("*.npy")) for path in folders)
-        assert found.activations < written < found.activations + 1000 * len(saes)
-        assert found.download == 0 and found.encode > 0 and found.train > 0
+def test_one_is_not_a_plural(printed):
+    out = printed(FAR + "  shape: 1x8\n  gflop: 1.0\n  download_mb: 1\n", seeds=(0, 1))
+    assert "1 encoder x 2 seeds" in out and "1 pair of them: 1 pair of layers" in out
 
 
-def test_the_comparison_is_counted_over_pairs_of_layers_and_seeds(here):
-    plan = make_plan(CompareConfig(encoders=("cards.yaml",), seeds=(0, 1), permutations=3, folds=2, k=2))
-    found = estimate_comparison(plan, [(8, 8, 8), (16,)], 300)
-    # Sides 3, 3, 1, 1 layers: 3x3 + 3x1 four times + 1x1.
-    assert (found.pairs, found.layer_pairs, found.evaluations) == (6, 9 + 4 * 3 + 1, 6)
+def test_the_network_is_not_asked_even_to_load_what_lies_in_the_cache(here, printed, tmp_path, monkeypatch):
+    from huggingface_hub import HfApi, constants
+
+    from benchmark import offline
+
+    store = tmp_path / "hub" / "models--org--far"
+    shutil.copytree(here / "vit", store / "snapshots" / ("0" * 40))
+    (store / "refs").mkdir()
+    (store / "refs" / "main").write_text("0" * 40)
+    asked = []
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(offline, "_probe", lambda *_: asked.append("probe"))
+    monkeypatch.setattr(HfApi, "model_info", lambda *_, **__: asked.append("model"))
+    monkeypatch.setattr(HfApi, "dataset_info", lambda *_, **__: asked.append("dataset"))
+    assert row(printed(FAR, dataset="coco"), "far")["layers x width"] == "1 x 16"
+    assert not asked and constants.HF_HUB_OFFLINE is False
 
 
-def test_an_encoder_that_nothing_is_known_of_is_named_and_left_out_of_the_sums(here, tmp_path, capsys):
-    path = tmp_path / "far.yaml"
-    path.write_text("far:\n  library: timm\n  source: org/far\n  modality: image\n  kind: vision\n  token: cls\n")
-    dry_run(make_plan(CompareConfig(encoders=(str(path),), max_samples=600)))
-    out = capsys.readouterr().out
-    assert "CAUTION: not in the sums" in out and "far" in out
+def test_an_encoder_of_unknown_layers_is_named_and_left_out_of_the_sums(printed):
+    out = printed(FAR + "  download_mb: 12\n", "one.yaml")
+    assert "CAUTION: not in the sums: far: its layers can be known only when its weights are here" in out
+    assert row(out, "far")["layers x width"] == "?" and row(out, "far")["download"] == "12 MB"
+    assert row(out, "tiny-vit")["download"] == "here"
 
 
-def test_an_encoder_without_a_stated_cost_is_named(here, tmp_path, capsys):
-    path = tmp_path / "far.yaml"
-    path.write_text(
-        "far:\n  library: timm\n  source: org/far\n  modality: image\n  kind: vision\n  token: cls\n  shape: 2x16\n"
+def test_an_encoder_that_cannot_be_planned_does_not_stop_the_others(printed):
+    bad = FAR + "  shape: 12y8\n" + FAR.replace("far:", "gone:").replace("hf-hub:org/far", "./gone") + "  shape: 2x8\n"
+    out = printed(bad, "one.yaml")
+    assert (
+        "CAUTION: not in the sums: far: encoder 'far': shape must look like 12x768 or 128,256,512, got '12y8'." in out
     )
-    dry_run(make_plan(CompareConfig(encoders=(str(path),), max_samples=600)))
-    assert "CAUTION: not in the time of encoding, as their cards state no `gflop`: far." in capsys.readouterr().out
+    assert "CAUTION: not in the sums: gone: encoder 'gone': there is no folder" in out
+    assert "not in the download" not in out  # nothing is fetched for them
+    assert row(out, "gone")["train"] == "?" and row(out, "tiny-vit")["train"].endswith(" s")
 
 
-@pytest.mark.parametrize(
-    ("text", "widths"), [("12x768", (768,) * 12), ("128,256, 512", (128, 256, 512)), ("64", (64,))]
-)
-def test_shapes(text, widths):
-    assert parse_shape(card(shape=text)) == widths
+def test_a_request_that_is_wrong_for_every_encoder_is_refused(printed):
+    with pytest.raises(InputError, match="has no layer 44"):
+        printed(FAR + "  shape: 2x8\n", layers="44")
 
 
-@pytest.mark.parametrize("text", ["12x", "x", "a,b", "12x768x3", "-3x4"])
-def test_a_malformed_shape(text):
-    with pytest.raises(InputError, match="shape must look like 12x768"):
-        parse_shape(card(shape=text))
+def test_an_encoder_without_a_stated_cost_is_named(printed):
+    out = printed(FAR + "  shape: 2x16\n  download_mb: 9\n")
+    assert "CAUTION: not in the time of encoding, as their cards state no `gflop`: far." in out
+    assert row(out, "far")["encode"] == "?"
 
 
-def test_a_local_checkpoint_is_measured(here):
-    found = encoder_outline(find_card(EncoderCard, "one.yaml"))
-    # 3 blocks of width 16 over 17 tokens: 12 d^2 multiply-adds a token and block, 2 T d for attention, and the patches.
-    assert found.widths == (16, 16, 16)
-    least = 3 * 17 * (12 * 16**2 + 2 * 17 * 16)
-    assert least < found.gflop * 1e9 < 1.5 * least
+def test_a_download_of_no_stated_size_is_unknown_rather_than_here(printed):
+    out = printed(FAR + "  shape: 2x16\n", "one.yaml")
+    assert row(out, "far")["download"] == "?"
+    assert "CAUTION: not in the download, as their cards state no `download_mb`: far." in out
+    assert "Download  ?: encoders ? " in out and "Disk      at least" in out
 
 
-def test_samples_that_cannot_be_told(here):
-    assert expected_samples(DatasetCard(name="x", kind="hub", source="org/x", size=50, max_samples=20)) == 20
-    assert expected_samples(DatasetCard(name="x", kind="hub", source="org/x", max_samples=20)) == 20
-    assert expected_samples(DatasetCard(name="x", kind="hub", source="org/x")) == 0
+def test_vectors_made_elsewhere_take_no_activations_and_no_time_to_encode(printed, tmp_path):
+    (tmp_path / "ids.txt").write_text("a\nb\n")
+    np.save(tmp_path / "L00.npy", np.zeros((2, 8), np.float32))
+    out = printed(FAR.replace("timm", "activations").replace("hf-hub:org/far", "."))
+    assert (row(out, "far")["activations"], row(out, "far")["encode"], row(out, "far")["download"]) == (
+        "none", "0 s", "here",
+    )  # fmt: skip
+    assert "CAUTION: not" not in out
+
+
+def test_a_memory_that_holds_only_some_of_an_encoders_saes_is_told(printed, monkeypatch):
+    monkeypatch.setattr(module, "memory_budget", lambda device: 1 << 12)
+    out = printed(FAR + "  shape: 3x8\n", seeds=(0, 1), layers="all")
+    # 16 bytes of encoder, decoder and b_dec of one SAE: 16 x (2 x 64 x 8 + 8)
+    assert row(out, "far")["memory"] == "17 kB" and "in up to 6 parts" in out
+    assert "of memory are free here" in out
+
+
+def test_a_dataset_that_cannot_be_counted_is_asked_for_its_size(printed, tmp_path):
+    path = tmp_path / "data.yaml"
+    path.write_text("far-data:\n  kind: hub\n  source: org/data\n")
+    with pytest.raises(InputError, match="give the number in its card"):
+        printed(FAR + "  shape: 2x8\n", dataset=str(path), max_samples=None)
+    out = printed(FAR + "  shape: 2x8\n", dataset=str(path), max_samples=50)
+    assert "not in the download, as its card states no `download_mb`: '" in out
+
+
+def test_a_dataset_that_is_not_there_yet_is_planned_from_its_card(printed, tmp_path):
+    path = tmp_path / "data.yaml"
+    path.write_text("mine:\n  kind: coco\n  source: ./gone\n  size: 1234\n")
+    out = printed(FAR + "  shape: 2x8\n", dataset=str(path), max_samples=None)
+    assert "about 1,234 samples" in out and "CAUTION: the number of samples is what the dataset's card expects" in out

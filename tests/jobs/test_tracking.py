@@ -87,3 +87,22 @@ def test_a_store_that_cannot_be_opened_is_one_sentence(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/none/mlflow.db")
     with pytest.raises(WorkError, match="/proc/none/mlflow.db"):
         tracking.open_store()
+
+
+def test_a_store_that_turns_read_only_is_said_in_its_own_words(store, monkeypatch):
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    def refused(**_):
+        raise MlflowException(
+            "(raised as a result of Query-invoked autoflush; consider using a block)\n"
+            "(sqlite3.OperationalError) attempt to write a readonly database\n[SQL: INSERT INTO runs]"
+        )
+
+    monkeypatch.setattr(mlflow, "start_run", refused)
+    with (
+        pytest.raises(WorkError, match="attempt to write a readonly database; check .*MLFLOW_TRACKING_URI") as failure,
+        tracking.job_run("test", "refused", tags={}, params={}),
+    ):
+        raise AssertionError("started")
+    assert "\n" not in str(failure.value) and "autoflush" not in str(failure.value)

@@ -1,5 +1,6 @@
 """What trains the SAEs is part of a run's key, and recorded activations stand in for an encoder."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -30,7 +31,7 @@ def test_tokens_and_precision_train_other_saes_under_other_keys(command, here):
         assert "reused" in command("train", "--encoders", "one.yaml", *SMALL, "3", *more)[1]
     assert len(keys) == len(values) == 3
     stored = [
-        json.loads(path.read_text())["layout"]["tokens"] for path in here.glob(".cache/activations/*/progress.json")
+        json.loads(path.read_text())["layout"]["tokens"] for path in here.glob(".cache/activations/*/*/progress.json")
     ]
     assert {0, 2} <= set(stored)
 
@@ -58,3 +59,67 @@ def test_recorded_activations_give_the_saes_of_the_encoder_that_made_them(comman
     assert np.array_equal(ours.values, theirs.values) and np.array_equal(ours.indices, theirs.indices)
     code, _, error = command("train", "--encoders", card, *SMALL, "4", "--tokens", "2")
     assert code == 2 and "one vector a sample" in error and error.count("\n") <= 1
+
+
+def test_what_another_process_trained_while_this_one_waited_is_used(command, here, monkeypatch):
+    from benchmark.jobs import train
+
+    real, calls = train.train_seeds, []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return real(*arguments)
+
+    @contextlib.contextmanager
+    def waited_for(work, doing):
+        plan, card, dataset, key = waiting.pop()
+        real(plan, card, dataset, {6: key[6]}, work)  # the other process, which holds the lock
+        yield
+
+    waiting = []
+    finished = train._finished
+
+    def noted(card, key):
+        done = finished(card, key)
+        if not waiting and not done:
+            waiting.append((plans[0], card, load_dataset("scenes", 300, here / ".cache", progress=False), key))
+        return done
+
+    plans, make = [], train.make_plan
+    monkeypatch.setattr(train, "make_plan", lambda config: plans.append(make(config)) or plans[0])
+    monkeypatch.setattr(train, "_finished", noted)
+    monkeypatch.setattr(train, "train_seeds", counted)
+    monkeypatch.setattr(train, "locked", waited_for)
+    code, out, error = command("train", "--encoders", "one.yaml", *SMALL, "5,6")
+    assert code == 0, error
+    assert [list(arguments[3]) for arguments in calls] == [[5]]
+    assert "seed 5  trained" in out and "seed 6  reused" in out
+    assert len(registry.runs(kind="train", encoder="tiny-vit", seed="6")) == 1
+    assert not [path for path in here.glob(".cache/training/*") if path.is_dir()]
+
+
+def test_a_killed_trainings_remains_are_removed(command, here):
+    before, own = set(here.glob(".cache/training/*.lock")), ["train", "--encoders", "one.yaml", "--batch-size", "32"]
+    assert command(*own, *SMALL, "7")[0] == 0
+    (lock,) = set(here.glob(".cache/training/*.lock")) - before
+    remains = lock.with_suffix("")
+    (remains / "L02-seed8").mkdir(parents=True)
+    (remains / "L02-seed8" / "model.safetensors").write_text("half a file")
+    assert command(*own, *SMALL, "8")[0] == 0 and not remains.exists()
+
+
+def test_one_pass_over_the_data_serves_layers_tokens_and_cards_that_need_no_more(command, here, tmp_path):
+    name = "tiny-bert"
+    cards = read_cards(EncoderCard, here / "cards.yaml")
+    card = tmp_path / "bert.yaml"
+    text = (
+        f"{name}:\n  library: transformers\n  source: {here / cards[name].source}\n  modality: text\n  kind: text\n"
+        "  token: cls\n"
+    )
+    passes = f".cache/activations/{name}-*/*/progress.json"
+    before = set(here.glob(passes))
+    for more, offered in ((["--layers", "all", "--tokens", "3"], ""), ([], ""), ([], "  layers: last\n")):
+        card.write_text(text + offered)
+        code, out, error = command("train", "--encoders", card, *SMALL, "1", *more)
+        assert code == 0 and "trained" in out, error
+    assert len(set(here.glob(passes)) - before) == 1

@@ -1,0 +1,94 @@
+"""Finished activations in the cache: found again for fewer layers or tokens, and what is never finished removed.
+
+`.cache/activations/ENCODER-KEY/` holds everything of one encoder, precision and set of samples, in one folder for
+each pass over the data: passes differ in layers and tokens.
+"""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from benchmark.jobs.activation_files import file_of, name, read_progress
+from benchmark.jobs.keys import content_key
+
+ABANDONED_DAYS = 30
+
+
+@dataclass(frozen=True)
+class Activations:
+    """One encoder's activations over N samples, memory-mapped; keys are layers, shallow to deep."""
+
+    pooled: dict[int, NDArray[np.float32]]
+    """(N, d): every sample's global vector."""
+    tokens: dict[int, NDArray[np.float32]]
+    """(N, S, d): up to S of every sample's other real tokens, zeros behind them; empty without stored tokens."""
+    counts: dict[int, NDArray[np.int32]]
+    """(N,): how many tokens of each sample are stored; empty without stored tokens."""
+
+
+def pass_folder(folder: Path, layers: Sequence[int], tokens: int) -> Path:
+    """Return the folder of the pass over these layers with this many tokens."""
+    return folder / f"tokens{tokens:04d}-layers{len(layers):02d}-{content_key({'layers': list(layers)})[:8]}"
+
+
+def find_activations(folder: Path, layers: Sequence[int], n_samples: int, tokens: int = 0) -> Activations | None:
+    """Return the activations of these layers from a finished pass over at least them, or None.
+
+    A pass that stored more tokens gives the first `tokens` of each sample: the same ones that a pass with fewer draws.
+    """
+    with contextlib.suppress(OSError):  # nothing there, or removed meanwhile
+        for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
+            found = read_activations(inner, layers, n_samples, tokens)
+            if found is not None:
+                return found
+    return None
+
+
+def read_activations(inner: Path, layers: Sequence[int], n_samples: int, tokens: int = 0) -> Activations | None:
+    """Return the activations of some layers from one pass's folder, or None where it does not hold them, finished."""
+    done = read_progress(inner)
+    if done is None or done[0] != n_samples or done[1].n_samples != n_samples:
+        return None
+    layout = done[1]
+    if not set(layers) <= set(layout.widths):
+        return None
+    # A layer with fewer slots than tokens were wanted stores all that it has.
+    if tokens > layout.tokens and not all(layout.slots.get(layer, 0) < layout.tokens for layer in layers):
+        return None
+
+    def array(layer: int, part: str = "") -> NDArray[Any]:
+        return np.load(file_of(inner, name(layer, part)), mmap_mode="r")
+
+    try:
+        return Activations(
+            {layer: array(layer) for layer in layers},
+            {layer: array(layer, "tokens")[:, :tokens] for layer in layers} if tokens else {},
+            {layer: np.minimum(array(layer, "counts"), tokens) for layer in layers} if tokens else {},
+        )
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Remove unfinished passes that nobody has written to for 30 days; younger ones can still be gone on with."""
+    for inner in parent.glob("*/*/"):
+        # Another process may finish or remove a folder at any moment.
+        with contextlib.suppress(OSError, Timeout):
+            if time.time() - _written(inner) < ABANDONED_DAYS * 86400:
+                continue
+            with FileLock(f"{inner.parent}.lock", timeout=0):
+                done = read_progress(inner)
+                if done is None or done[0] != done[1].n_samples:
+                    shutil.rmtree(inner, ignore_errors=True)
+
+
+def _written(folder: Path) -> float:
+    return max(path.stat().st_mtime for path in [folder, *folder.iterdir()])

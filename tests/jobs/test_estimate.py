@@ -1,0 +1,123 @@
+"""The numbers of a dry run are those of the real run."""
+
+import time
+import tracemalloc
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+import registry
+from benchmark.catalog import EncoderCard
+from benchmark.features import SparseFeatures
+from benchmark.jobs import estimate as module
+from benchmark.jobs import group_training
+from benchmark.jobs.activation_cache import Activations
+from benchmark.jobs.configs import CompareConfig
+from benchmark.jobs.estimate import download, estimate_comparison, estimate_encoder
+from benchmark.jobs.layer_groups import training_bytes
+from benchmark.jobs.matrix import compare_pairs
+from benchmark.jobs.plan import make_plan
+
+
+def card(**fields):
+    wanted = {"name": "x", "library": "timm", "source": "hf-hub:org/x", "modality": "image", "kind": "vision"}
+    return EncoderCard(**{**wanted, "token": "cls", **fields})
+
+
+def test_disk_is_what_a_real_run_writes(tiny, here):
+    plan = make_plan(CompareConfig(encoders=("cards.yaml",), max_samples=600, epochs=1, k=4, layers="all", seeds=(7,)))
+    code, *_ = tiny("--layers", "all", "--seeds", "7")
+    assert code == 0
+    for item in plan.encoders:
+        found = estimate_encoder(plan, item, 600, 300, 1 << 30)
+        run = registry.verified(registry.runs(kind="train", encoder=item.name, seed="7").run_id.iloc[0])
+        saes = pd.read_parquet(run / "saes.parquet")
+        assert list(saes.d) == list(found.widths)
+        models = sum(
+            path.stat().st_size
+            for uri in saes.model_uri
+            for path in Path(mlflow.artifacts.download_artifacts(uri)).rglob("model.safetensors")
+        )
+        assert found.models < models < 1.15 * found.models + 2000 * len(saes)
+        features = sum(path.stat().st_size for path in (run / "features").iterdir())
+        assert found.features < features < 1.05 * found.features + 2000 * len(saes)
+        passes = {file.parent for file in Path(".cache/activations").glob(f"{item.name}-*/**/*.npy")}
+        written = [sum(file.stat().st_size for file in path.glob("*.npy")) for path in passes]
+        assert any(found.activations < size < found.activations + 1000 * len(saes) for size in written), written
+        assert found.encode > 0 and found.train > 0
+
+
+def test_layers_are_chosen_among_those_that_the_card_offers():
+    # The card offers 0 and 2 of 8, 16 and 32: the last of them is layer 2, and there is no layer 1.
+    stated = card(shape="8,16,32", layers="0,2")
+    for wanted, widths in (("all", (8, 32)), ("last", (32,)), ("2", (32,)), ("0", (8,))):
+        plan = make_plan(CompareConfig(layers=wanted, k=2))
+        assert estimate_encoder(plan, stated, 100, 50, 1 << 30).widths == widths
+
+
+@pytest.mark.parametrize("share", [0.1, 1, 2.5, 4, 5, 99])
+def test_an_encoder_trains_in_the_parts_that_training_makes(share, monkeypatch, tmp_path):
+    widths = {0: 8, 1: 8, 2: 16}
+    budget = round(share * training_bytes(8, 64))
+    plan = make_plan(CompareConfig(layers="all", k=2, seeds=(0, 1)))
+    made = []
+
+    def measured(saes, batches, config):
+        made.append(sum(16 * sum(p.numel() for p in sae.parameters()) for sae in saes.values()))
+        return {key: np.zeros(1, np.float32) for key in saes}
+
+    monkeypatch.setattr(group_training, "train", measured)
+    activations = Activations({i: np.zeros((9, width), np.float32) for i, width in widths.items()}, {}, {})
+    group_training.train_in_groups(plan, "x", widths, activations, np.arange(9), (0, 1), budget, tmp_path)
+    found = estimate_encoder(plan, card(shape="8,8,16"), 100, 50, budget)
+    assert (found.parts, found.training) == (len(made), max(made))
+
+
+def test_towers_of_one_model_are_fetched_once_and_commits_of_it_each():
+    image, text = (card(modality=modality, download_mb=100) for modality in ("image", "text"))
+    assert download([image, text]) == 100_000_000
+    assert download([image, card(modality="text", download_mb=80)]) == 100_000_000
+    assert download([image, card(revision="0" * 40, download_mb=100)]) == 200_000_000
+    assert download([image, card(source="hf-hub:org/y")]) is None
+    assert download([card(source=str(Path(__file__).parent))]) == 0
+
+
+def test_the_comparison_is_counted_over_pairs_of_layers_and_seeds(here):
+    plan = make_plan(CompareConfig(encoders=("cards.yaml",), seeds=(0, 1), permutations=3, folds=2, k=2))
+    found = estimate_comparison(plan, [(8, 8, 8), (16,)], 300, [150])
+    # Sides 3, 3, 1, 1 layers: 3x3 + 3x1 four times + 1x1.
+    assert (found.pairs, found.layer_pairs) == (6, 9 + 4 * 3 + 1)
+
+
+def test_the_comparison_pays_for_every_evaluation_layer_and_sample_set(here, monkeypatch):
+    monkeypatch.setattr(module.rates, "pair_seconds", lambda n, *_: n)
+    monkeypatch.setattr(module.rates, "layer_seconds", lambda n, *_: 1000 * n)
+    plan = make_plan(CompareConfig(encoders=("cards.yaml",), seeds=(0,), permutations=3, folds=2, k=2))
+    several = estimate_comparison(plan, [(8, 8, 8), (8,)], 1, [1, 10]).seconds
+    # 3 pairs of layers and the last pair, each with the value, 3 permutations and 2 folds; 4 layers and the last two.
+    assert several == 11 * ((3 + 1) * 6 + 1000 * (4 + 2))
+    assert estimate_comparison(plan, [(8,), (8,)], 1, [1]).seconds == 6 + 1000 * 2
+
+
+def test_time_and_memory_of_a_comparison_are_of_the_order_of_the_real_ones(here):
+    n, width, n_layers, k = 8000, 64, 2, 32
+    plan = make_plan(CompareConfig(encoders=("cards.yaml",), seeds=(0, 1), permutations=2, folds=3, k=k))
+    rng = np.random.default_rng(0)
+
+    def features():
+        indices = np.argsort(rng.random((n, 8 * width)), axis=1)[:, :k]
+        return SparseFeatures(indices, rng.random((n, k), np.float32) + 0.1, 8 * width)
+
+    found = estimate_comparison(plan, [(width,) * n_layers] * 2, n, [n // 2])
+    tracemalloc.start()
+    sides = {(name, seed): {i: features() for i in range(n_layers)} for name in "ab" for seed in (0, 1)}
+    tracemalloc.reset_peak()
+    begun = time.perf_counter()
+    compare_pairs(sides, {"heldout": np.arange(n // 2)}, permutations=2, folds=3)
+    seconds, peak = time.perf_counter() - begun, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.seconds == pytest.approx(seconds, rel=0.8)  # other processes may have the cores meanwhile
+    assert 0.5 * peak < found.memory < 1.5 * peak
