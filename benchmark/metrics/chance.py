@@ -11,10 +11,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.features import Features
-from benchmark.metrics.correlation import MaxCorrelation, Maxima, Side, check_same_samples, layer_pair, layers
+from benchmark.features import Features, SparseFeatures
+from benchmark.metrics.correlation import (
+    MaxCorrelation,
+    Maxima,
+    Side,
+    check_same_samples,
+    layer_pair,
+    layers,
+    max_correlation,
+    sparse_pair,
+)
 from benchmark.metrics.groups import permutation, shared_groups
-from benchmark.metrics.prepared import permuted_target
+from benchmark.metrics.prepared import prepare, repaired
 from benchmark.metrics.wmppc import Aggregate, aggregated, flat_weights
 
 ENOUGH_FOR_P = 19
@@ -94,11 +103,16 @@ def shuffled_maxima(
     sources: Sequence[Features], targets: Sequence[Features], order: NDArray[np.int64] | None
 ) -> MaxCorrelation:
     """Return the maxima over all layers with the target's samples in another order, the same in all its layers."""
+    if order is None:
+        return max_correlation(sources, targets)
     best = Maxima([f.n_latents for f in sources], [f.n_latents for f in targets])
-    for b, right in enumerate(targets):
-        moved = right if order is None else permuted_target(right, order)
-        for a, left in enumerate(sources):
-            best.update(a, b, layer_pair(left, moved))
+    for a, left in enumerate(sources):
+        moved = repaired(prepare(left), order) if isinstance(left, SparseFeatures) else None
+        for b, right in enumerate(targets):
+            if moved is not None and isinstance(right, SparseFeatures):
+                best.update(a, b, sparse_pair(moved, prepare(right)))
+            else:
+                best.update(a, b, layer_pair(left, right.take(order)))
     return best.result()
 
 

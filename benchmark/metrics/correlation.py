@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmark.features import DenseFeatures, Features, SparseFeatures
 from benchmark.metrics import dense, kernel
-from benchmark.metrics.prepared import Prepared, prepare
+from benchmark.metrics.prepared import Prepared, prepare, prepare_all
 
 Side = Features | Sequence[Features]
 # The rounding error of float32 sums: correlations closer to 1 than this are 1, and those of two layers that are this
@@ -49,6 +49,8 @@ def max_correlation(source: Side, target: Side, *, device: str = "cpu", threads:
     """
     sources, targets = layers(source), layers(target)
     check_same_samples(sources, targets)
+    if device == "cpu":
+        prepare_all([*sources, *targets], threads or available_cores())
     best = Maxima([f.n_latents for f in sources], [f.n_latents for f in targets])
     for a, left in enumerate(sources):
         for b, right in enumerate(targets):

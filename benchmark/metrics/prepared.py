@@ -1,5 +1,7 @@
 """What `max_correlation` needs to know of one feature set, computed once and kept as long as the features live."""
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -60,17 +62,20 @@ def prepare(features: SparseFeatures) -> Prepared:
     return found
 
 
-def permuted_target(features: Features, order: NDArray[np.int64]) -> Features:
-    """Return the features with samples in another order, to be used as a target only.
+def prepare_all(features: Iterable[Features], threads: int) -> None:
+    """Prepare all sparse layers that are not yet, several at a time."""
+    missing = [f for f in features if isinstance(f, SparseFeatures) and f not in _cache]
+    if threads > 1 and len(missing) > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(prepare, missing))
 
-    The moments of `features` are kept and nothing is sorted again: a target needs no latent-major copy.
+
+def repaired(source: Prepared, order: NDArray[np.int64]) -> Prepared:
+    """Return a source whose sample x is paired with the target's sample order[x].
+
+    Only the latent-major copy is changed, which is all that is read of a source; nothing is sorted or measured again.
     """
-    moved = features.take(order)
-    if isinstance(features, SparseFeatures) and isinstance(moved, SparseFeatures):
-        own = prepare(features)
-        values = moved.values if own.values is features.values else own.values[order]
-        _cache[moved] = replace(own, indices=moved.indices, values=values, rows=own.rows[:0], vals=own.vals[:0])
-    return moved
+    return replace(source, rows=order.astype(np.int32)[source.rows])
 
 
 def _prepare(features: SparseFeatures) -> Prepared:

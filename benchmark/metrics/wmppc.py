@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark.features import Features
-from benchmark.metrics.correlation import Maxima, Side, check_same_samples, layer_pair, layers
+from benchmark.metrics.correlation import Maxima, Side, available_cores, check_same_samples, layer_pair, layers
+from benchmark.metrics.prepared import prepare_all
 
 Aggregate = Literal["layer_mean", "global"]
 
@@ -70,6 +71,8 @@ def wmppc_layers(
     check_same_samples(sources, targets)
     sizes = [f.n_latents for f in sources]
     weights = [f.weights for f in sources]
+    if device == "cpu":
+        prepare_all([*sources, *targets], available_cores())
     best = Maxima(sizes, [f.n_latents for f in targets])
     matrix = np.empty((len(sources), len(targets)))
     for a, left in enumerate(sources):
