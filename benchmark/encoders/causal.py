@@ -27,8 +27,7 @@ class CausalTower(TextTower):
     """
 
     def __init__(self, module: Any, tokenizer: Any, padding: int) -> None:
-        if padding:
-            tokenizer.padding_side = "left"  # so that the last position, which `last` reads, is the last real token
+        self.padding_side = tokenizer.padding_side  # either is right
         super().__init__(module, tokenizer, padding)
         module.config.use_cache = False
         self.blocks = BlockOutputs(find_blocks(module, module.config.num_hidden_layers))

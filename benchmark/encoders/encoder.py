@@ -205,7 +205,7 @@ class Encoder:
     def _global_index(self, mask: torch.Tensor, ids: torch.Tensor | None) -> torch.Tensor | None:
         if self.card.token == "mean":
             return None
-        return token_index(self.card.token, mask, ids, fixed_length=self.card.padding > 0)
+        return token_index(self.card.token, mask, ids, reads_padding=getattr(self._tower, "reads_padding", False))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -59,8 +59,9 @@ def prefix_tokens(module: Any) -> int:
 
 def has_class_token(module: Any) -> bool:
     """Whether the first token of a timm model is a class token, not a register or a patch."""
-    registers = getattr(module, "reg_token", None)
-    return prefix_tokens(module) > (0 if registers is None else registers.shape[1])
+    holders = (module, getattr(module, "embeds", None))  # NaFlexViT keeps its tokens in a module of their own
+    registers = [token for holder in holders if (token := getattr(holder, "reg_token", None)) is not None]
+    return prefix_tokens(module) > sum(token.shape[1] for token in registers)
 
 
 def load_tower(card: EncoderCard, folder: Path | None, *, trust_remote_code: bool = False) -> TimmTower:

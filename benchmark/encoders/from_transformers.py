@@ -16,7 +16,7 @@ from benchmark.encoders.text_tower import TextTower
 from benchmark.encoders.token_rules import check_class_token, check_end_token, has_class_parameter
 from benchmark.encoders.vision_language import DecoderImageTower, is_decoder
 from benchmark.encoders.vocabulary import load_tokenizer
-from benchmark.errors import WorkError
+from benchmark.errors import InputError, WorkError
 
 # For a hub repository without safetensors (DeBERTa's), transformers would ask a hub service in the background to
 # convert it; reading somebody's weights must not open pull requests there. torch's weights-only loader reads them.
@@ -80,7 +80,14 @@ def load_tower(
     tokenizer = load_tokenizer(card, source, folder, **origin)
     if card.token == "eot":
         check_end_token(card, lambda texts: tokenizer(texts)["input_ids"], tokenizer.get_vocab().values())
-    return (CausalTower if is_causal(module.config) else TextTower)(module, tokenizer, card.padding)
+    if not is_causal(module.config):
+        return TextTower(module, tokenizer, card.padding)
+    if card.token == "cls":
+        raise InputError(
+            f"encoder '{card.name}': a causal language model's first token has seen nothing of the rest of a caption; "
+            "set token: last or mean in its card."
+        )
+    return CausalTower(module, tokenizer, card.padding)
 
 
 def _load_model(card: EncoderCard, source: str, config: Any, origin: dict[str, Any]) -> Any:

@@ -13,9 +13,13 @@ from benchmark.errors import InputError
 class TextTower:
     """A text model with its own tokenizer."""
 
+    padding_side = "right"
+    """Absolute positions count from the left, so padding there would shift a caption with its neighbours' lengths."""
+
     def __init__(self, module: Any, tokenizer: Any, padding: int) -> None:
         self.module = module
         self.tokenizer = tokenizer
+        tokenizer.padding_side = self.padding_side
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
         if tokenizer.pad_token is None:
@@ -25,11 +29,14 @@ class TextTower:
             raise InputError(f"padding {padding} is longer than the model's limit of {limit} tokens; lower it.")
         self.lengths = {"padding": "max_length" if padding else "longest", "max_length": padding or limit}
         accepted = set(inspect.signature(module.forward).parameters)
-        # SigLIP was trained without an attention mask and its tokenizer says so. Leaving the mask out is safe only at
-        # a fixed length: with padding to the batch's longest caption, samples would depend on their neighbours.
-        if padding and "attention_mask" not in tokenizer.model_input_names:
-            accepted.discard("attention_mask")
-        self.accepted = accepted
+        # SigLIP was trained without an attention mask, on captions of a fixed length, and its tokenizer says so.
+        self.reads_padding = "attention_mask" not in tokenizer.model_input_names
+        if self.reads_padding and not padding:
+            raise InputError(
+                "the model reads padding like words (its tokenizer gives no attention mask), so all captions must have "
+                f"the length that it was trained with; set `padding` in the card (64 for SigLIP; at most {limit} here)."
+            )
+        self.accepted = accepted - {"attention_mask"} if self.reads_padding else accepted
         # SigLIP 2 was trained on lower-cased captions and its tokenizer's settings say so, but transformers loads it as
         # Gemma's class, which ignores them.
         asked = bool(tokenizer.init_kwargs.get("do_lower_case"))

@@ -12,20 +12,20 @@ CLASS_TOKENS = ("cls_token", "class_token", "class_embedding")
 PROBES = ("", "a", "a red ball on the table")
 
 
-def token_index(rule: str, mask: torch.Tensor, ids: torch.Tensor | None, *, fixed_length: bool) -> torch.Tensor:
+def token_index(rule: str, mask: torch.Tensor, ids: torch.Tensor | None, *, reads_padding: bool) -> torch.Tensor:
     """Return (B,) positions of the global token in a (B, T) batch by the rule cls, eot or last.
 
-    cls: position 0. eot: the highest token id, first of equals, as CLIP pools its captions. last: the last position
-    when captions are padded to a fixed length (SigLIP pools it, padding or not), otherwise the last real token.
+    cls: the first real token. eot: the highest token id, first of equals, as CLIP pools its captions. last: the last
+    real token, or the last position for a model that reads padding like words (SigLIP pools it, padding or not).
     """
     batch, length = mask.shape
     if rule == "cls":
-        return torch.zeros(batch, dtype=torch.long, device=mask.device)
+        return mask.int().argmax(1)
     if rule == "eot":
         if ids is None:
             raise InputError("the token rule 'eot' needs token ids: it is for text encoders only.")
         return ids.argmax(1)
-    if fixed_length:
+    if reads_padding:
         return torch.full((batch,), length - 1, dtype=torch.long, device=mask.device)
     return length - 1 - mask.flip(1).int().argmax(1)
 

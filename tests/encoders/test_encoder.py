@@ -223,20 +223,21 @@ def test_only_the_innermost_repeated_blocks_are_compiled():
     assert list(repeated(model)) == [inner for stage in stages for inner in stage]
 
 
-@pytest.mark.parametrize(("token", "padding"), [("cls", 0), ("eot", 0), ("last", 0), ("last", 6), ("mean", 0)])
-def test_other_tokens_are_the_real_ones_without_the_global_one(token, padding):
+@pytest.mark.parametrize("reads_padding", [False, True])
+@pytest.mark.parametrize("token", ["cls", "eot", "last", "mean"])
+def test_other_tokens_are_the_real_ones_without_the_global_one(token, reads_padding):
     ids = torch.tensor([[5, 9, 7, 0, 0, 0], [9, 0, 0, 0, 0, 0], [1, 2, 3, 4, 5, 6]])
     mask = ids > 0
-    card = EncoderCard(
-        name="x", library="python", source="", modality="text", kind="text", token=token, padding=padding
-    )
-    encoder = Encoder(card, LetterTower())
+    card = EncoderCard(name="x", library="python", source="", modality="text", kind="text", token=token)
+    tower = LetterTower()
+    tower.reads_padding = reads_padding
+    encoder = Encoder(card, tower)
     inputs = {"input_ids": ids, "mask": mask}
     output = encoder.forward(inputs)[0]
     wanted = mask.clone()
     for row in range(3):
         if token != "mean":
-            index = token_index(token, mask, ids, fixed_length=padding > 0)[row]
+            index = token_index(token, mask, ids, reads_padding=reads_padding)[row]
             assert torch.equal(output.pooled[row], output.tokens[row, index])
             wanted[row, index] = False
     assert torch.equal(encoder.other_tokens(inputs, output), wanted)

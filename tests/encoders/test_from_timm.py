@@ -35,6 +35,14 @@ def test_a_class_token_is_refused_where_there_is_none(card, arguments):
         load_encoder(card("timm", "image", "cls", **{"global_pool": "avg", **arguments}))
 
 
+def test_registers_that_a_model_keeps_in_a_module_of_its_own_are_no_class_token(card):
+    small = {"embed_dim": 16, "depth": 2, "num_heads": 2, "patch_size": 8}
+    naflex = {"architecture": "naflexvit_base_patch16_gap", **small}
+    with pytest.raises(InputError, match="no class token"):
+        load_encoder(card("timm", "image", "cls", **naflex))
+    assert load_encoder(card("timm", "image", "mean", **naflex)).layers == [0, 1]
+
+
 def test_preprocessing_is_the_checkpoints_own(card, images):
     pixels = load_encoder(card("timm", "image", "cls")).preprocess(images)["pixel_values"]
     assert pixels.shape == (5, 3, 32, 32) and pixels.min() >= -1 and pixels.max() <= 1 and pixels.min() < -0.5

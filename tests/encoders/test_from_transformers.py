@@ -111,6 +111,32 @@ def test_a_checkpoint_cannot_run_code(card, tmp_path):
     assert not (tmp_path / "intruded").exists()
 
 
+@pytest.mark.parametrize("kind", ["bert", "deberta"])
+@pytest.mark.parametrize("token", ["cls", "last", "mean"])
+def test_a_caption_does_not_depend_on_its_neighbours_whichever_side_the_tokenizer_pads(
+    card, captions, tmp_path, kind, token
+):
+    moved = elsewhere(card(kind, "text", token), tmp_path / "left")
+    settings = tmp_path / "left" / "tokenizer_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "padding_side": "left"}))
+    right, left = load_encoder(card(kind, "text", token)), load_encoder(moved)
+    together = left.run(captions)
+    for row, caption in enumerate(captions):
+        for layer, output in right.run([caption]).items():
+            torch.testing.assert_close(together[layer].pooled[row], output.pooled[0], rtol=1e-4, atol=1e-5)
+
+
+def test_the_last_token_of_a_model_that_masks_padding_is_a_real_one_at_any_length(card, captions):
+    free, fixed = (load_encoder(card("bert", "text", "last", padding=padding)).run(captions) for padding in (0, 24))
+    for layer, output in free.items():
+        torch.testing.assert_close(fixed[layer].pooled, output.pooled, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_reads_padding_needs_a_length(card):
+    with pytest.raises(InputError, match="reads padding like words.*set `padding`.*64 for SigLIP"):
+        load_encoder(card("siglip", "text", "last"))
+
+
 def test_padding_beyond_the_models_limit_is_refused(card):
     with pytest.raises(InputError, match="limit of 16"):
         load_encoder(card("siglip", "text", "last", 17))

@@ -114,6 +114,12 @@ def test_padding_to_a_fixed_length_changes_nothing(checkpoint, captions, kind, s
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
+def test_the_first_token_of_a_causal_model_is_refused_as_the_global_one(checkpoint, kind):
+    with pytest.raises(InputError, match="seen nothing of the rest.*last or mean"):
+        encoder_of(checkpoint(kind), "cls")
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
 def test_the_size_of_the_batch_and_the_order_of_captions_change_nothing(checkpoint, captions, kind):
     encoder = encoder_of(checkpoint(kind, "left"))
     whole = encoder.global_tokens(captions)[2]

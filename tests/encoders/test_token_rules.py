@@ -21,10 +21,10 @@ CARD = EncoderCard(name="x", library="open_clip", source="", modality="text", ki
 def test_token_rules():
     mask = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0], [0, 1, 1, 1]]).bool()
     ids = torch.tensor([[5, 9, 9, 0], [9, 0, 0, 0], [0, 5, 6, 7]])
-    assert token_index("cls", mask, ids, fixed_length=False).tolist() == [0, 0, 0]
-    assert token_index("eot", mask, ids, fixed_length=False).tolist() == [1, 0, 3]
-    assert token_index("last", mask, ids, fixed_length=False).tolist() == [2, 0, 3]
-    assert token_index("last", mask, ids, fixed_length=True).tolist() == [3, 3, 3]
+    assert token_index("cls", mask, ids, reads_padding=False).tolist() == [0, 0, 1]
+    assert token_index("eot", mask, ids, reads_padding=False).tolist() == [1, 0, 3]
+    assert token_index("last", mask, ids, reads_padding=False).tolist() == [2, 0, 3]
+    assert token_index("last", mask, ids, reads_padding=True).tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize(
