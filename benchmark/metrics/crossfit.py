@@ -1,28 +1,33 @@
 """Cross-fitted wMPPC: partners are chosen on some samples and their correlation is taken on others.
 
 The maximum that wMPPC takes is biased upward by selection; the correlation of a partner that was chosen without
-looking at the sample is not. value = sum_folds sum_i S_i^fold r_i^fold / sum_folds sum_i S_i^fold, where r_i^fold is
-the correlation on the held-out fold with the partner chosen on the others. Folds hold whole groups.
+looking at the sample is not. Partners are chosen on all folds but one, and covariances and variances are taken on the
+fold left out (within it) and added up over the folds before they are divided:
+
+    r_i = sum_folds cov(f_i, g_p) / sqrt(sum_folds var(f_i) sum_folds var(g_p)),    value = sum_i S_i r_i / sum_i S_i
+
+with p the fold's partner of i and target features of variance 1 over all samples, as folds may have different partners.
+A mean of the folds' own correlations would lie too high: of few firings, a ratio's mean is above the ratio of means
+(`docs/validity.md`). Folds hold whole groups.
 
 The interval resamples blocks of held-out groups with the partners fixed: resampling before the maximum is taken
-would bias it upward again.
+would bias it upward again. Nor are correlations taken anew on resampled samples: those of rare features grow where
+samples repeat, and most intervals would not hold their own value. A draw moves the value by each block's influence
+instead, how much the value falls without it (the infinitesimal jackknife; Efron 1982, chapter 6).
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from benchmark.features import Features, SparseFeatures
+from benchmark.features import Features
+from benchmark.metrics.comoments import moments
 from benchmark.metrics.correlation import Side, check_same_samples, layers, max_correlation
 from benchmark.metrics.groups import folds as make_folds
 from benchmark.metrics.groups import shared_groups
-from benchmark.metrics.prepared import prepare
+from benchmark.metrics.held_out import BLOCKS, Sums, held_out
 from benchmark.metrics.wmppc import Aggregate
-
-BLOCKS = 20
-"""Most blocks of groups a fold: the unit that the interval resamples."""
 
 
 class CrossFit(NamedTuple):
@@ -34,8 +39,7 @@ class CrossFit(NamedTuple):
     high: float
     """97.5 % point."""
     draws: NDArray[np.float64]
-    """(R,) resampled values, NaN where no feature of a layer is active. Draw r uses the same groups for all features
-    of the same samples, seed and folds."""
+    """(R,) resampled values. Draw r uses the same groups for all features of the same samples, seed and folds."""
 
 
 def crossfit(
@@ -66,37 +70,64 @@ def crossfit_both(
     return there, back
 
 
+def held_out_rho(source: Side, target: Side, *, folds: int = 5, seed: int = 0) -> NDArray[np.float64]:
+    """Return each source feature's cross-fitted correlation r (m,), flat over layers: what `crossfit` weights with S.
+
+    Raises ValueError when the features belong to different samples or there are fewer groups than folds.
+    """
+    (parts, *_), _ = _fold_sums(layers(source), layers(target), folds, seed, resamples=0, ways=1)
+    return _total(parts).correlations()[0]
+
+
 def _crossfit(
     source: Side, target: Side, folds: int, seed: int, aggregate: Aggregate, resamples: int, ways: int
 ) -> list[CrossFit]:
     """Return source to target and, for two `ways`, target to source."""
+    sources, targets = layers(source), layers(target)
+    found, draws = _fold_sums(sources, targets, folds, seed, resamples, ways)
+    return [
+        _joined(parts, [f.n_latents for f in own], aggregate, draws)
+        for parts, own in zip(found, (sources, targets), strict=False)
+    ]
+
+
+def _fold_sums(
+    sources: list[Features], targets: list[Features], folds: int, seed: int, resamples: int, ways: int
+) -> tuple[list[list[Sums]], NDArray[np.int64]]:
+    """Return the sums of each fold, for source to target and maybe back, and how often draws use its blocks."""
     if folds < 2:
         raise ValueError(f"cross-fitting needs at least 2 folds, got {folds}.")
-    sources, targets = layers(source), layers(target)
     check_same_samples(sources, targets)
     groups = shared_groups(sources, targets)
     rng = np.random.default_rng(seed)
     fold = make_folds(groups, folds, rng)
     block, draws = _resampling(groups, fold, folds, resamples, rng)
-    directions = ((sources, targets), (targets, sources))[:ways]
-    partners = np.empty((2, folds), object)
+    # All samples of a fold, and all but one block: only the influence of blocks needs the latter.
+    counts = np.vstack([np.ones(BLOCKS), 1 - np.eye(BLOCKS)]) if resamples else np.ones((1, BLOCKS))
+    sides = sources, targets
+    scales = [np.concatenate([_one_over_spread(f) for f in side]) for side in sides]
+    found: list[list[Sums]] = [[] for _ in range(ways)]
     for f in range(folds):
-        rows = np.flatnonzero(fold != f)
-        chosen = max_correlation([s.take(rows) for s in sources], [t.take(rows) for t in targets])
-        partners[0, f], partners[1, f] = chosen.source_match, chosen.target_match
-    results = []
-    for i, (own, other) in enumerate(directions):
-        sizes = [f.n_latents for f in own]
-        top, bottom = np.zeros((2, 1 + resamples, len(sizes)))
-        for f in range(folds):
-            rows = np.flatnonzero(fold == f)
-            counts = np.vstack([np.ones(BLOCKS), draws[:, f]])
-            for total, part in zip(
-                (top, bottom), _held_out(own, other, partners[i, f], rows, block[rows], counts), strict=True
-            ):
-                total += part
-        results.append(_joined(top, bottom, sizes, aggregate))
-    return results
+        inside, rows = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
+        chosen = max_correlation([s.take(inside) for s in sources], [t.take(inside) for t in targets])
+        for own, partner in enumerate((chosen.source_match, chosen.target_match)[:ways]):
+            other = 1 - own
+            found[own].append(
+                held_out(sides[own], sides[other], (scales[own], scales[other]), partner, rows, block[rows], counts)
+            )
+    return found, draws
+
+
+def _total(parts: list[Sums]) -> Sums:
+    """Return the sums over whole folds, (1, m)."""
+    return Sums(*(sum(part[:1] for part in column) for column in zip(*parts, strict=True)))
+
+
+def _one_over_spread(features: Features) -> NDArray[np.float64]:
+    """Return one over the standard deviation of each feature over all samples, 1 for constant ones."""
+    found = moments(features)
+    varies = (found.low != found.high) & (found.squares > 0)
+    return np.sqrt(features.n_samples / np.where(varies, found.squares, features.n_samples))
 
 
 def _resampling(
@@ -113,87 +144,42 @@ def _resampling(
     return block, draws
 
 
-def _held_out(
-    own: list[Features],
-    other: list[Features],
-    partner: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    block: NDArray[np.int64],
-    counts: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return sum_i S_i r_i and sum_i S_i on one fold, (1 + R, L) per source layer, for each row of block counts."""
-    n, m = sum(f.n_latents for f in other), len(partner)
-    i, f, raw = _slots(own, rows)
-    j, g, _ = _slots(other, rows)
-    live = partner >= 0
-    chosen = np.where(live, partner, 0)
-
-    def by_block(index: NDArray, value: NDArray, width: int) -> NDArray[np.float64]:
-        cell = block[:, None] * width + index
-        flat = np.bincount(cell.ravel(), value.ravel(), BLOCKS * width)
-        return flat.astype(np.float64, copy=False).reshape(BLOCKS, width)
-
-    sums = [by_block(i, f, m), by_block(i, f * f, m), by_block(j, g, n)[:, chosen], by_block(j, g * g, n)[:, chosen]]
-    products = np.zeros((BLOCKS, m))
-    _add_products(i, f, j, g, partner, block, products, np.zeros(n))
-    size = (counts @ np.bincount(block, minlength=BLOCKS))[:, None]
-    weight = by_block(i, raw, m)
-    tops, bottoms, at = [], [], 0
-    for width in (layer.n_latents for layer in own):
-        here = slice(at, at + width)
-        at += width
-        s = counts @ weight[:, here]
-        mean_f, square_f, mean_g, square_g, cross = (counts @ x[:, here] / size for x in (*sums, products))
-        var_f, var_g = square_f - mean_f**2, square_g - mean_g**2
-        # Constant on these samples, up to the rounding of float64 sums: others have var >= square / N, as features
-        # that fire on the whole fold come centred.
-        varies = (var_f > 1e-12 * square_f) & (var_g > 1e-12 * square_g) & live[here]
-        scale = np.sqrt(np.where(varies, var_f * var_g, 1))
-        r = np.where(varies, np.clip((cross - mean_f * mean_g) / scale, -1, 1), 0)
-        tops.append((s * r).sum(1))
-        bottoms.append(s.sum(1))
-    return np.stack(tops, 1), np.stack(bottoms, 1)
-
-
-def _slots(side: list[Features], rows: NDArray[np.int64]) -> tuple[NDArray, NDArray, NDArray]:
-    """Return flat indices, values to correlate and raw values (rows, slots) of all layers, for some samples."""
-    parts, at = [], 0
-    for features in side:
-        if isinstance(features, SparseFeatures):
-            here = features.take(rows)
-            index, raw, value = here.indices, here.values, prepare(here).values
-        else:
-            raw = features.array[rows]
-            value = raw - np.where((raw == raw[0]).all(0), 0, raw.mean(0, dtype=np.float64))
-            index = np.broadcast_to(np.arange(features.n_latents), raw.shape)
-        parts.append((index.astype(np.int64) + at, value.astype(np.float64), raw.astype(np.float64)))
-        at += features.n_latents
-    index, value, raw = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-    return index, value, raw
-
-
-@njit(nogil=True, cache=True)
-def _add_products(i, f, j, g, partner, block, products, scratch):
-    """Add f_i(x) g_partner(i)(x) to products[block of x, i]; `scratch` (n,) is zero before and after."""
-    for x in range(len(i)):
-        for t in range(j.shape[1]):
-            scratch[j[x, t]] += g[x, t]
-        for t in range(i.shape[1]):
-            if partner[i[x, t]] >= 0:
-                products[block[x], i[x, t]] += f[x, t] * scratch[partner[i[x, t]]]
-        for t in range(j.shape[1]):
-            scratch[j[x, t]] = 0
-
-
-def _joined(top: NDArray[np.float64], bottom: NDArray[np.float64], sizes: list[int], aggregate: Aggregate) -> CrossFit:
-    if aggregate == "global":
-        top, bottom, sizes = top.sum(1, keepdims=True), bottom.sum(1, keepdims=True), [1]
-    elif aggregate != "layer_mean":
+def _joined(parts: list[Sums], sizes: list[int], aggregate: Aggregate, counts: NDArray[np.int64]) -> CrossFit:
+    """Return the value over all folds, and draws by the influence of each fold's blocks; counts (R, folds, BLOCKS)."""
+    if aggregate not in ("layer_mean", "global"):
         raise ValueError(f"aggregate must be 'layer_mean' or 'global', got '{aggregate}'.")
-    if (bottom[0] == 0).any():
+    whole = _total(parts)
+    value, of_layers = _value(whole, sizes, aggregate)
+    if not len(counts):
+        return CrossFit(float(value[0]), np.nan, np.nan, np.empty(0))
+    without = [
+        _value(
+            Sums(*(total + part[1:] - part[0] for total, part in zip(whole, fold, strict=True))),
+            sizes,
+            aggregate,
+            of_layers,
+        )[0]
+        for fold in parts
+    ]
+    draws = value[0] + (counts.reshape(len(counts), -1) - 1) @ (value[0] - np.concatenate(without))
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return CrossFit(float(value[0]), float(low), float(high), draws)
+
+
+def _value(
+    sums: Sums, sizes: list[int], aggregate: Aggregate, otherwise: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the value of each row of sums (V,), and that of each layer (V, L).
+
+    `otherwise` (1, L) stands in for layers without activity: one that is active on a single block has no value without
+    it, so that block's influence is not known. Raises ValueError for such layers if it is None.
+    """
+    r = sums.correlations()
+    cuts = np.cumsum([0, *sizes])[:-1] if aggregate == "layer_mean" else np.array([0])
+    top, bottom = (np.add.reduceat(part, cuts, axis=1) for part in (sums.weight * r, sums.weight))
+    if otherwise is None and (bottom == 0).any():
         raise ValueError("the total weight is zero: no feature is ever active, so wMPPC is not defined.")
-    ratio = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
-    values = ratio @ np.array(sizes) / sum(sizes)
-    draws = values[1:]  # NaN where a draw leaves a whole layer without activity
-    low, high = np.nanquantile(draws, [0.025, 0.975]) if np.isfinite(draws).any() else (np.nan, np.nan)
-    return CrossFit(float(values[0]), float(low), float(high), draws)
+    start = np.zeros_like(top) if otherwise is None else np.tile(otherwise, (len(top), 1))
+    ratio = np.divide(top, bottom, out=start, where=bottom > 0)
+    shares = np.array(sizes) / sum(sizes) if aggregate == "layer_mean" else np.ones(1)
+    return ratio @ shares, ratio

@@ -64,18 +64,34 @@ def sharedness(source, shared, absent):
 
 
 def crossfit(sources, targets, fold, aggregate):
-    """Partners chosen on the other folds, correlation on the held-out one, S of the held-out one."""
+    """Partners chosen on the other folds; their covariances and variances on the held-out ones, pooled."""
     source, target = np.hstack(sources).astype(np.float64), np.hstack(targets).astype(np.float64)
     sizes = [layer.shape[1] for layer in sources]
-    top, bottom = np.zeros(source.shape[1]), np.zeros(source.shape[1])
+    r = held_out(source, target, fold)
+    s = source.sum(0)
+    if aggregate == "global":
+        return (s * r).sum() / s.sum()
+    cuts = np.cumsum(sizes)[:-1]
+    each = [(w * x).sum() / w.sum() for w, x in zip(np.split(s, cuts), np.split(r, cuts), strict=True)]
+    return float(np.average(each, weights=sizes))
+
+
+def held_out(source, target, fold, kept=None):
+    """Each source feature's pooled held-out correlation; with `kept` (N,) bool only these samples are held out."""
+    kept = np.ones(len(source), bool) if kept is None else kept
+    unit = standard(target) * np.sqrt(len(target))
+    cross, own, other = np.zeros((3, source.shape[1]))
     for f in np.unique(fold):
         partner = maxima(source[fold != f], target[fold != f])[1]
-        held = pearson(source[fold == f], target[fold == f])
-        r = np.array([held[i, p] if p >= 0 else 0.0 for i, p in enumerate(partner)])
-        s = source[fold == f].sum(0)
-        top, bottom = top + s * r, bottom + s
-    if aggregate == "global":
-        return top.sum() / bottom.sum()
-    cuts = np.cumsum(sizes)[:-1]
-    each = [t.sum() / b.sum() for t, b in zip(np.split(top, cuts), np.split(bottom, cuts), strict=True)]
-    return float(np.average(each, weights=sizes))
+        rows = (fold == f) & kept
+        for i, p in enumerate(partner):
+            x = source[rows, i] / max(source[:, i].max(), 1e-300)
+            x = x - x.mean() if len(set(x.tolist())) > 1 else np.zeros(len(x))
+            own[i] += (x * x).sum()
+            if p >= 0:
+                y = unit[rows, p]
+                y = y - y.mean() if len(set(y.tolist())) > 1 else np.zeros(len(y))
+                cross[i] += (x * y).sum()
+                other[i] += (y * y).sum()
+    scale = np.sqrt(own) * np.sqrt(other)
+    return np.where(scale > 0, cross / np.where(scale > 0, scale, 1), 0)
