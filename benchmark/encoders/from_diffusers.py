@@ -80,7 +80,10 @@ def load_tower(card: EncoderCard, folder: Path | None, *, trust_remote_code: boo
         )
     schedule = _schedule(card, source, origin)
     written = inspect.signature(getattr(diffusers, pipeline).encode_prompt).parameters["max_sequence_length"]
-    tokenizer = load_tokenizer(card, source, folder, subfolder="tokenizer", **origin)
+    # AutoTokenizer would look for a configuration beside the tokenizer, where pipelines have none, and give up offline
+    # unless the hub's cache notes that there is none.
+    bare = transformers.PreTrainedConfig()
+    tokenizer = load_tokenizer(card, source, folder, subfolder="tokenizer", config=bare, **origin)
     prepare = partial(tokenize, tokenizer=tokenizer, length=card.padding or written.default)
     load = partial(_load_part, card, source, origin)
     levels = diffusers.AutoencoderKL.load_config(source, subfolder="vae", **origin)["block_out_channels"]

@@ -28,6 +28,11 @@ transformers.utils.logging.disable_progress_bar()
 if _downloads_shown:
     hub_bars.enable_progress_bars()
 
+ENCODER_ALONE = "EncoderModel"
+"""How transformers calls the encoder half of an encoder-decoder that is saved without its decoder."""
+READS = {"input_ids": "text", "pixel_values": "image"}
+"""The modality of a model by its main input."""
+
 
 class VisionTower:
     """A vision model with its own image processor."""
@@ -51,8 +56,9 @@ def load_tower(
     """Load from a folder or from the hub; only the tower that the card reads stays in memory.
 
     trust_remote_code: run the model's code in the checkpoint's repository; the caller has asked the user. Raises
-    InputError for a token rule that the model does not allow and for a tokenizer without its files, and WorkError for
-    a checkpoint that lacks tensors or holds them in another shape.
+    InputError for a model of the other modality or with a decoder behind its encoder, for a token rule that the model
+    does not allow and for a tokenizer without its files, and WorkError for a checkpoint that lacks tensors or holds
+    them in another shape.
     """
     source = str(folder or card.source.removeprefix("hf-hub:"))
     origin: dict[str, Any] = {"trust_remote_code": trust_remote_code}
@@ -62,7 +68,9 @@ def load_tower(
     # Otherwise the last hidden state of some encoders is replaced by its normed form.
     config.tie_last_hidden_states = False
     decoder = is_decoder(card.name, config)
-    model = _load_model(card, source, config, origin)
+    built = _model_class(config, trust_remote_code)
+    _check_kind(card, config, built)
+    model = _load_model(card, source, config, origin, built)
     if decoder and card.modality == "image":
         check_class_token(card, has_cls=False)  # the first token is the prompt's, the same for every image
         return DecoderImageTower(model, transformers.AutoProcessor.from_pretrained(source, **origin))
@@ -90,8 +98,8 @@ def load_tower(
     return CausalTower(module, tokenizer, card.padding)
 
 
-def _load_model(card: EncoderCard, source: str, config: Any, origin: dict[str, Any]) -> Any:
-    model, report = _model_class(config, origin["trust_remote_code"]).from_pretrained(
+def _load_model(card: EncoderCard, source: str, config: Any, origin: dict[str, Any], built: Any) -> Any:
+    model, report = built.from_pretrained(
         source,
         config=config,
         dtype=torch.float32,
@@ -117,11 +125,38 @@ def _load_model(card: EncoderCard, source: str, config: Any, origin: dict[str, A
 
 
 def _model_class(config: Any, trust_remote_code: bool) -> Any:
-    """AutoModel, or the checkpoint's own class of transformers where AutoModel has no entry (SiglipTextModel)."""
-    own_code = trust_remote_code and "AutoModel" in getattr(config, "auto_map", {})
-    if own_code or type(config) in transformers.MODEL_MAPPING:
+    """AutoModel where the checkpoint brings its class, else the class of transformers that fits its configuration.
+
+    That is the class which the checkpoint itself names where AutoModel has no entry for it (SiglipTextModel), or would
+    build a decoder that the checkpoint does not hold (T5EncoderModel).
+    """
+    if trust_remote_code and "AutoModel" in getattr(config, "auto_map", {}):
         return transformers.AutoModel
-    named = getattr(transformers, (config.architectures or [""])[0], None)
+    architecture = (config.architectures or [""])[0]
+    if type(config) in transformers.MODEL_MAPPING and not architecture.endswith(ENCODER_ALONE):
+        return transformers.AutoModel
+    named = getattr(transformers, architecture, None)
     if not (inspect.isclass(named) and issubclass(named, transformers.PreTrainedModel)):
         raise WorkError(f"transformers has no model for a checkpoint of type '{config.model_type}'.")
     return named
+
+
+def _check_kind(card: EncoderCard, config: Any, built: Any) -> None:
+    """Raise InputError for an encoder with a decoder, and for a model of one modality that the card does not read.
+
+    Of a model by the checkpoint's own code neither can be told.
+    """
+    where, kind = f"encoder '{card.name}'", config.model_type
+    if built is transformers.AutoModel:
+        built = transformers.MODEL_MAPPING.get(type(config), None)
+    if built is None:
+        return
+    name = getattr(built, "__name__", "")
+    if getattr(config, "is_encoder_decoder", False) and not name.endswith(ENCODER_ALONE):
+        raise InputError(
+            f"{where}: a model of type '{kind}' is an encoder with a decoder behind it, which is not supported; use a "
+            "checkpoint of an encoder alone (as T5EncoderModel saves it), or another model."
+        )
+    reads = READS.get(getattr(built, "main_input_name", ""), card.modality)
+    if reads != card.modality and not config.sub_configs:  # models with several parts read several things
+        raise InputError(f"{where}: a model of type '{kind}' reads {reads}; set modality: {reads} in its card.")

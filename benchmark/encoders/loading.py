@@ -1,6 +1,7 @@
 """From a card to a loaded encoder: which library, where the weights are, and what to say when they cannot be had."""
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import torch
 
-from benchmark.catalog import EncoderCard, find_card
+from benchmark.catalog import EncoderCard, find_card, local_path
 from benchmark.encoders import hub, reasons
 from benchmark.encoders.encoder import Encoder
+from benchmark.encoders.room import check_room
 from benchmark.encoders.torchvision_ops import declare_missing_ops
 from benchmark.errors import InputError, WorkError, unknown
 from benchmark.hub_refs import noted_commit
@@ -43,7 +45,8 @@ def load_encoder(
     names, which is the one in the content keys.
 
     Raises InputError for an unknown name, a card that contradicts itself, a device that is not there or remote code
-    that the user has not confirmed, and WorkError when the weights cannot be had or loaded.
+    that the user has not confirmed, and WorkError when the weights cannot be had or loaded, or need more memory than
+    there is.
     """
     card = name_or_card if isinstance(name_or_card, EncoderCard) else find_card(EncoderCard, str(name_or_card))
     _check(card, device)
@@ -56,6 +59,7 @@ def load_encoder(
     commit = hub.commit(card)
     if hub.repository(card) is not None:
         hub_reachable()  # offline, the hub's client would retry each file for half a minute
+    check_room(card, folder, commit)
     pinned = replace(card, revision=commit) if commit and hub.can_pin(card) else card
     try:
         declare_missing_ops()
@@ -76,11 +80,17 @@ def load_encoder(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back the libraries' log: tables of unused heads, one error per file tried; what matters is raised."""
+    """Hold back the libraries' log and warnings: tables of unused heads, one error per file tried, old names of theirs.
+
+    What matters is raised. Not for several threads at once: warnings are silenced for the whole process.
+    """
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            for kind in (UserWarning, FutureWarning, DeprecationWarning):
+                warnings.simplefilter("ignore", kind)
+            yield
     finally:
         logging.disable(before)
 
@@ -99,6 +109,7 @@ def _check(card: EncoderCard, device: str) -> None:
         rule = unknown(f"token rule of {card.modality} encoders", card.token, TOKENS[card.modality])
         raise InputError(f"encoder '{card.name}': {rule}")
     _check_padding(card)
+    _check_read(card)
     if card.library == "timm" and card.modality != "image":
         raise InputError(f"encoder '{card.name}': timm has image encoders only; set modality: image.")
     if card.library == "timm" and card.revision and "/" not in card.source and (name := hub.repository(card)):
@@ -124,6 +135,27 @@ def _check_padding(card: EncoderCard) -> None:
         )
 
 
+def _check_read(card: EncoderCard) -> None:
+    """Raise InputError for a field that would change nothing (a tower of the user's own may read any of them)."""
+    where = f"encoder '{card.name}'"
+    if card.library == "python":
+        return
+    local = local_path(card.source, card.base) is not None
+    if card.pretrained and (card.library != "open_clip" or local or card.source.startswith("hf-hub:")):
+        raise InputError(
+            f"{where}: `pretrained` names the weights of an architecture of open_clip, but '{card.source}' has weights "
+            "of its own; leave it out."
+        )
+    if card.revision and local:
+        raise InputError(
+            f"{where}: `revision` applies to hub repositories, but '{card.source}' is a folder here; leave it out."
+        )
+    if card.timestep and card.library != "diffusers":
+        raise InputError(
+            f"{where}: `timestep` is for diffusion models (library: diffusers), not for {card.library}; leave it out."
+        )
+
+
 def _check_commit(card: EncoderCard, commit: str) -> None:
     """Raise WorkError if a library that finds the repository in its own table has loaded another commit of it."""
     name = hub.repository(card)
@@ -139,6 +171,11 @@ def _failure(card: EncoderCard, folder: Path | None, error: Exception) -> Except
         return InputError(
             f"encoder '{card.name}': the checkpoint '{folder or card.source}' brings code of its own that must run: "
             "read it, and if you trust it, set `trust_remote_code: true` in the card and add --trust_remote_code."
+        )
+    if card.library == "timm" and isinstance(error, KeyError) and error.args == ("architecture",):
+        return WorkError(
+            f"encoder '{card.name}': the config.json of '{folder or card.source}' names no `architecture` of timm; if "
+            "the checkpoint is one of transformers, set library: transformers in its card."
         )
     reason = reasons.short_reason(error)
     if folder is not None:

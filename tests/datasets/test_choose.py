@@ -9,8 +9,8 @@ from benchmark.datasets.source import Rows
 from benchmark.errors import InputError
 
 
-def card(captions="first", seed=0) -> DatasetCard:
-    return DatasetCard(name="set", kind="parquet", captions=captions, seed=seed)
+def card(captions="first", seed=0, group="") -> DatasetCard:
+    return DatasetCard(name="set", kind="parquet", captions=captions, seed=seed, group=group)
 
 
 def rows(captions, ids=None, groups=None, **options) -> Rows:
@@ -74,7 +74,29 @@ def test_the_drawn_caption_never_depends_on_the_other_rows():
 
 def test_the_group_is_the_row_s_own_else_its_image():
     source = rows([["a"], ["b"], ["c"], ["d"]], groups=["g", None, "g", None])
-    assert [e.group for e in entries(source, verdicts("x", "x", "y", "x"), card())] == ["g", "x", "g", "x"]
+    assert [e.group for e in entries(source, verdicts("x", "y", "z", "y"), card())] == ["g", "y", "g", "y"]
+
+
+def test_a_group_column_that_nobody_named_never_parts_equal_images():
+    source = rows([["a"]] * 120, groups=[f"g{row}" if row % 3 == 0 else None for row in range(120)])
+    seen = verdicts(*(f"h{row % 60}" for row in range(120)))
+    unnamed = [e.group for e in entries(source, seen, card())]
+    assert unnamed[:60] == unnamed[60:] and len(set(unnamed)) == 60
+    named = [e.group for e in entries(source, seen, card(group="group"))]
+    assert named[0] == "g0" and named[1] == "h1" and len(set(named)) == 80
+
+
+def test_groups_that_share_an_image_join_under_one_name_in_any_order_of_the_rows():
+    keys, hashes = ["c", "a", "b", "b", "d", "e"], "xxyxzy"
+    for order in ([0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [2, 5, 0, 3, 1, 4]):
+        source = rows([["t"]] * 6, [str(i) for i in order], [keys[i] for i in order])
+        found = entries(source, verdicts(*(hashes[i] for i in order)), card())
+        assert {e.id: e.group for e in found} == dict(zip("012345", "aaaada", strict=True))
+
+
+def test_an_unreadable_row_joins_nothing():
+    source = rows([["a"]] * 3, groups=["p", "q", "q"])
+    assert [e.group for e in entries(source, verdicts("x", "x", "y", bad=(1,)), card())] == ["p", "q"]
 
 
 def test_equal_texts_share_a_group_in_text_only_data_but_not_beside_images():

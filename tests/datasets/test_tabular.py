@@ -140,7 +140,10 @@ def test_ids_come_from_a_unique_id_column_and_else_from_the_row(make):
 def test_groups_come_from_a_column_and_else_from_identical_image_bytes(make):
     images, texts = [png(0), png(1), png(0)], ["a", "b", "c"]
     assert make.load(make.parquet(images, texts, "bytes.parquet")).groups.tolist() == [0, 1, 0]
-    assert make.load(make.parquet(images, texts, "column.parquet", image_id=[4, 4, 5])).groups.tolist() == [0, 0, 1]
+    others = [png(0), png(1), png(2)]
+    assert make.load(make.parquet(others, texts, "column.parquet", image_id=[4, 4, 5])).groups.tolist() == [0, 0, 1]
+    # Nobody named this column, so it does not part what identical bytes hold together.
+    assert make.load(make.parquet(images, texts, "both.parquet", image_id=[4, 5, 6])).groups.tolist() == [0, 1, 0]
     scene = make.parquet(images, texts, "card.parquet", image_id=[4, 4, 5], scene=["x", "y", "y"])
     assert make.load(card(scene, group="scene")).groups.tolist() == [0, 1, 1]
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -17,8 +18,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmark import offline
-from benchmark.catalog import CHOICES, EncoderCard
-from benchmark.encoders import hub, load_encoder, loading
+from benchmark.catalog import CHOICES, EncoderCard, cards
+from benchmark.encoders import hub, load_encoder, loading, room
 from benchmark.errors import InputError, WorkError
 
 VALID = {
@@ -78,11 +79,29 @@ def test_an_unknown_name_gets_close_matches(monkeypatch):
         ({"padding": -1}, "padding must be 0 or more"),
         ({"padding": -1, "modality": "text", "library": "transformers"}, "padding must be 0 or more"),
         ({"padding": 64, "modality": "text", "library": "open_clip"}, "at their model's own length"),
+        ({"pretrained": "openai"}, "`pretrained` names the weights of an architecture of open_clip"),
+        ({"pretrained": "openai", "library": "open_clip", "source": "hf-hub:a/b"}, "'hf-hub:a/b' has weights of its"),
+        ({"timestep": 5}, "`timestep` is for diffusion models .* not for timm"),
     ],
 )
 def test_a_card_that_contradicts_itself_is_refused(wrong, message):
     with pytest.raises(InputError, match=message):
         load_encoder(EncoderCard(**{**VALID, **wrong}))
+
+
+@pytest.mark.parametrize("field, kind", [("pretrained", "open_clip"), ("revision", "open_clip"), ("revision", "bert")])
+def test_a_field_that_a_folder_cannot_heed_is_refused(card, field, kind):
+    source = card(kind, "text", "eot" if kind == "open_clip" else "cls")
+    with pytest.raises(InputError, match=f"`{field}` .*{source.source}.*leave it out") as failure:
+        load_encoder(EncoderCard(**{**vars(source), field: "openai"}))
+    assert "\n" not in str(failure.value) and f"'{source.name}'" in str(failure.value)
+
+
+def test_every_field_of_a_shipped_card_is_read():
+    found = cards(EncoderCard)
+    assert {card.library for card in found.values() if card.timestep} == {"diffusers"}
+    for card in found.values():
+        loading._check(card, "cpu")
 
 
 @pytest.mark.parametrize(
@@ -314,6 +333,41 @@ def test_loading_prints_no_log_and_leaves_the_log_as_it_was(card, caplog, tmp_pa
     save_file({**weights, "classifier.bias": torch.zeros(2)}, folder / "model.safetensors", {"format": "pt"})
     load_encoder(EncoderCard(**{**vars(source), "source": str(folder)}))
     assert not caplog.records and logging.root.manager.disable == logging.NOTSET
+
+
+def test_loading_shows_no_warning_of_a_library_and_leaves_warnings_as_they_were(stand_in, monkeypatch):
+    from benchmark.encoders import from_timm
+
+    def load_tower(*arguments, **options):
+        for kind in (UserWarning, FutureWarning, DeprecationWarning):
+            warnings.warn("`local_dir_use_symlinks` is deprecated", kind, stacklevel=2)
+        return loads(*arguments, **options)
+
+    loads = from_timm.load_tower
+    monkeypatch.setattr(from_timm, "load_tower", load_tower)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        load_encoder(stand_in[0])
+        assert not shown
+        warnings.warn("mine", UserWarning, stacklevel=1)
+    assert [str(warning.message) for warning in shown] == ["mine"]
+
+
+def test_a_checkpoint_of_transformers_on_a_card_of_timm_says_which_library_reads_it(card):
+    folder = card("vit", "image", "cls").source
+    with pytest.raises(WorkError, match="names no `architecture` of timm; .* library: transformers") as failure:
+        load_encoder(EncoderCard(**{**VALID, "source": folder}))
+    assert folder in str(failure.value) and "KeyError" not in str(failure.value) and "\n" not in str(failure.value)
+
+
+def test_weights_that_memory_cannot_hold_are_refused_before_they_are_loaded(stand_in, monkeypatch):
+    card, seen = stand_in
+    monkeypatch.setattr(room, "available_memory", lambda: 1000)
+    with pytest.raises(WorkError, match=f"'{card.name}': its weights take 0.0 GB of main memory and 0.0 GB are free"):
+        load_encoder(card)
+    assert not seen
+    monkeypatch.setattr(room, "available_memory", lambda: None)
+    load_encoder(card)
 
 
 def test_a_truncated_checkpoint_is_one_sentence(builders, tmp_path):

@@ -262,6 +262,17 @@ def test_a_hub_repository_is_read_at_the_pinned_commit_and_offline_from_the_cach
     assert client(tmp_path / "home", cards, "last(c)", offline=True) == found
 
 
+def test_a_cache_that_was_filled_by_hand_serves_offline(plain, tmp_path):
+    store = tmp_path / "home" / "hub" / "models--lab--pixart"
+    shutil.copytree(plain, store / "snapshots" / ("0" * 40))
+    card = EncoderCard(
+        name="x", library="diffusers", source="lab/pixart", revision="0" * 40, modality="text", kind="vlm", token="mean"
+    )
+    (found,) = client(tmp_path / "home", [card], "last(c)", offline=True)
+    expected = encoder_of(plain, "text", timestep=0).global_tokens(["a red ball", "", "two small cubes on the table"])
+    torch.testing.assert_close(torch.tensor(found), expected[2])
+
+
 @pytest.mark.parametrize("modality", ["image", "text"])
 def test_a_pipeline_without_its_tokenizers_vocabulary_is_refused(plain, tmp_path, modality):
     folder = shutil.copytree(plain, tmp_path / "pixart")

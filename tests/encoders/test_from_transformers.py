@@ -179,3 +179,57 @@ def test_code_of_the_checkpoint_runs_only_when_it_is_trusted(card, captions, tmp
     assert type(tower.module).__name__ == "TinyModel"
     pooled = Encoder(copy, tower).run(captions)[2].pooled
     assert torch.equal(pooled, load_encoder(source).run(captions)[2].pooled)
+
+
+@pytest.mark.parametrize("kind, modality, reads", [("bert", "image", "text"), ("vit", "text", "image")])
+def test_a_model_of_the_other_modality_says_what_it_reads(card, kind, modality, reads):
+    with pytest.raises(InputError, match=f"model of type '{kind}' reads {reads}; set modality: {reads}") as failure:
+        load_encoder(card(kind, modality, "mean"))
+    assert "\n" not in str(failure.value) and f"'small-{kind}-{modality}'" in str(failure.value)
+
+
+@pytest.fixture
+def of_two_halves(card, tmp_path):
+    """Return save(model class, config): the card of a random encoder-decoder, or of its half, with BERT's tokenizer."""
+    words = card("bert", "text", "mean")
+
+    def save(kind, config):
+        torch.manual_seed(0)
+        copy = elsewhere(words, tmp_path / kind.__name__)
+        (tmp_path / kind.__name__ / "model.safetensors").unlink()
+        kind(config).save_pretrained(copy.source)
+        return copy
+
+    return save
+
+
+T5 = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 3, "num_heads": 2, "vocab_size": 40}
+BART = {"d_model": 16, "encoder_layers": 2, "decoder_layers": 2, "vocab_size": 40, "encoder_ffn_dim": 32}
+BART |= {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "decoder_ffn_dim": 32}
+
+
+@pytest.mark.parametrize(
+    "kind, config",
+    [
+        (transformers.BartModel, transformers.BartConfig(**BART)),
+        (transformers.T5ForConditionalGeneration, transformers.T5Config(**T5)),
+    ],
+)
+def test_an_encoder_with_a_decoder_behind_it_is_refused_in_one_sentence(of_two_halves, kind, config):
+    source = of_two_halves(kind, config)
+    with pytest.raises(InputError, match="is an encoder with a decoder behind it, which is not supported") as failure:
+        load_encoder(source)
+    assert "\n" not in str(failure.value) and f"'{source.name}'" in str(failure.value)
+
+
+def test_the_encoder_half_of_t5_loads_with_its_own_class_and_its_last_layer_is_not_normed(of_two_halves, captions):
+    source = of_two_halves(transformers.T5EncoderModel, transformers.T5Config(**T5))
+    model = transformers.T5EncoderModel.from_pretrained(source.source).eval()
+    encoder = load_encoder(source)
+    inputs = encoder.preprocess(captions[:2])
+    with torch.no_grad():
+        normed = model(inputs["input_ids"], inputs["attention_mask"]).last_hidden_state
+        tokens = encoder.run(captions[:2])[2].tokens
+        torch.testing.assert_close(model.encoder.final_layer_norm(tokens), normed)
+        assert not torch.allclose(tokens, normed, atol=1e-2)
+    assert encoder.layers == [0, 1, 2]
