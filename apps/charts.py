@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from benchmark.metrics.describe import MEASURES
+from apps.data import measures
 
 READABLE = 25
 """Most encoders whose cells have room for a number."""
@@ -20,25 +20,26 @@ def heatmap(cells: pd.DataFrame, measure: str, order: Sequence[str], digits: int
 
     Args:
         cells: one row per source and target.
-        measure: a key of `MEASURES`.
+        measure: a key of `measures(cells)`.
         order: encoders from top to bottom and from left to right.
         digits: decimals in the tooltip.
     """
     form = f".{digits}f"
     shown = cells.assign(interval=[f"{low:{form}} to {high:{form}}" for low, high in cells[["low", "high"]].to_numpy()])
     top = max(float(cells[measure].max()), 1e-9) if cells[measure].notna().any() else 1.0
-    title = MEASURES[measure][0]
+    described = measures(cells)
+    title = described[measure][0]
     base = alt.Chart(shown).encode(
         x=alt.X("target:N", sort=list(order), title="target: where partners are looked for", axis=_axis(-40)),
         y=alt.Y("source:N", sort=list(order), title="source: whose features are matched", axis=_axis(0)),
         tooltip=[
             alt.Tooltip("source:N"),
             alt.Tooltip("target:N"),
-            alt.Tooltip("crossfit:Q", title=MEASURES["crossfit"][0], format=form),
+            alt.Tooltip("crossfit:Q", title=described["crossfit"][0], format=form),
             alt.Tooltip("interval:N", title="95 % interval"),
             *(
-                alt.Tooltip(f"{name}:Q", title=MEASURES[name][0], format=form)
-                for name in MEASURES
+                alt.Tooltip(f"{name}:Q", title=words, format=form)
+                for name, (words, _) in described.items()
                 if name != "crossfit"
             ),
             alt.Tooltip("n_samples:Q", title="Samples", format=","),

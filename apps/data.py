@@ -11,6 +11,7 @@ import pandas as pd
 
 import registry
 from benchmark.metrics.caveats import caveats, decimals
+from benchmark.metrics.describe import EXTRAS, MEASURES
 
 KINDS = ("vision", "vlm", "text")
 CELLS = {
@@ -94,6 +95,11 @@ def by_kind(table: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, list[str
 def encoder_kinds(table: pd.DataFrame) -> dict[str, str]:
     """Return encoder -> kind (vision | vlm | text) of a table of SAEs."""
     return dict(zip(table["encoder"], table["kind"], strict=True))
+
+
+def measures(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
+    """Return column -> (title, sentence) of the measures in a table of cells: those of every run, then further ones."""
+    return MEASURES | {name: words for name, words in EXTRAS.items() if name in table}
 
 
 def warnings(table: pd.DataFrame) -> list[str]:

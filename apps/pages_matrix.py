@@ -5,7 +5,7 @@ import streamlit as st
 from apps import cache, charts, data
 from apps.layout import STORE, choose_compare_run, described, escaped, read
 from benchmark import report
-from benchmark.metrics.describe import AGGREGATES, CEILING, CELL_COLUMNS, MEASURES
+from benchmark.metrics.describe import AGGREGATES, CEILING, CELL_COLUMNS
 
 st.title("Matrix")
 run = choose_compare_run()
@@ -23,8 +23,9 @@ aggregate = middle.selectbox(
     format_func=lambda name: AGGREGATES[name][0] if name in AGGREGATES else name,
     help="\n\n".join(f"**{title}**: {text}" for title, text in AGGREGATES.values()),
 )
+measures = data.measures(cells)
 measure = right.segmented_control(
-    "Measure", list(MEASURES), default="crossfit", required=True, wrap=True, format_func=lambda name: MEASURES[name][0]
+    "Measure", list(measures), default="crossfit", required=True, wrap=True, format_func=lambda name: measures[name][0]
 )
 
 shown = data.selection(cells, recorded_on, aggregate)
@@ -41,15 +42,15 @@ chart, words = st.columns([3, 1], gap="large")
 with chart:
     st.altair_chart(charts.heatmap(shown, measure, order, data.digits(shown)), key="matrix")
 with words:
-    st.markdown(f"**{MEASURES[measure][0]}**")
-    st.markdown(MEASURES[measure][1])
+    st.markdown(f"**{measures[measure][0]}**")
+    st.markdown(measures[measure][1])
     st.markdown(f"**{CEILING[0]}**")
     st.markdown(CEILING[1])
     if kinds:
         st.markdown("**Order**")
         st.markdown("\n".join(f"- {escaped(kind or 'other')}: {escaped(', '.join(m))}" for kind, m in groups.items()))
     with st.expander("The other measures"):
-        for name, (title, text) in MEASURES.items():
+        for name, (title, text) in measures.items():
             if name != measure:
                 st.markdown(f"**{title}.** {text}")
 
@@ -58,9 +59,9 @@ st.dataframe(
     shown.drop(columns=["suite", "dataset", "aggregate", "recorded_on"]),
     hide_index=True,
     placeholder="–",
-    column_order=["source", "target", *CELL_COLUMNS],
+    column_order=["source", "target", *(CELL_COLUMNS | measures)],
     column_config={
-        **described(CELL_COLUMNS, form),
+        **described(CELL_COLUMNS | measures, form),
         **described({name: CELL_COLUMNS[name] for name in ("n_samples", "seed_pairs")}, "localized"),
     },
 )

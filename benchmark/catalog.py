@@ -106,7 +106,8 @@ class DatasetCard:
     """Column of stable sample ids (default: `id` if there is one, else the row number; webdataset: a field of the JSON
     member; streamed hub data: only if named here)."""
     group: str = ""
-    """Column that groups samples of one image (default: `group` or `image_id`, else by identical image bytes)."""
+    """Column that groups samples of one image (default: `group` or `image_id`). Unless it is named here, samples with
+    identical image bytes share a group too."""
     licence: str = ""
     """Licence of the data."""
     base: str = ""
@@ -142,8 +143,17 @@ class SuiteCard:
     epochs: int = 1
     center: bool = False
     """Start b_dec at the mean of the training activations (False: at 0, as the paper)."""
+    codes: str = "topk"
+    """topk | relu: what the trained SAEs record, the k most active latents of a sample, or all of them (as the authors'
+    code)."""
+    untrained: bool = True
+    """Compare SAEs as they were before training too: the floor."""
     permutations: int = 19
     folds: int = 5
+    min_count: int = 0
+    """Features active on fewer of the compared samples are emptied before they are compared (0: none)."""
+    paper_code: bool = False
+    """Compute wMPPC as the authors' code does too."""
 
     base: str = ""
     """Folder of the card's file (filled in on reading); paths in the card are already relative to it."""
@@ -166,7 +176,7 @@ CHOICES: dict[type, dict[str, tuple[str, ...]]] = {
         "kind": ("scenes", "blooms", "parquet", "imagefolder", "hub", "coco", "webdataset"),
         "captions": ("first", "all", "seed"),
     },
-    SuiteCard: {"train_on": ("train", "all")},
+    SuiteCard: {"train_on": ("train", "all"), "codes": ("topk", "relu")},
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """What a card may be called: names become parts of file, model and metric names."""

@@ -16,6 +16,7 @@ from benchmark.jobs import configs
 COMMANDS: dict[str, tuple[type, str, str]] = {
     "compare": (configs.CompareConfig, "benchmark.jobs.compare", "compare"),
     "train": (configs.TrainJobConfig, "benchmark.jobs.train", "train_suite"),
+    "validate": (configs.ValidateConfig, "benchmark.jobs.validate", "validate"),
     "pretrain": (configs.PretrainConfig, "benchmark.jobs.pretrain", "pretrain"),
     "encoders": (configs.EncodersConfig, "benchmark.jobs.listing", "encoders"),
     "datasets": (configs.DatasetsConfig, "benchmark.jobs.listing", "datasets"),

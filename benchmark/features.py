@@ -1,10 +1,9 @@
 """Recorded SAE features of one layer: which latents fire on which samples, and how strongly.
 
-`SparseFeatures` holds TopK codes (k slots a sample), `DenseFeatures` an (N, m) array; both have the same interface
-and are immutable, so that what is derived from them can be cached.
+`SparseFeatures` holds TopK codes (k slots a sample), `DenseFeatures` the (N, m) codes without TopK; both have the same
+interface and are immutable, so that what is derived from them can be cached.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmark import tensor_file
+from benchmark.dense_features import DENSE, DenseFeatures
+from benchmark.feature_arrays import (
+    activations,
+    checked_factors,
+    checked_groups,
+    fingerprint_of_rows,
+    frozen,
+    frozen_rows,
+    halved,
+    positions_of,
+    with_groups,
+)
+
+SPARSE = "sparse features"
+"""What a file says that it holds."""
 
 
 class SparseFeatures:
@@ -45,7 +59,7 @@ class SparseFeatures:
             raise ValueError(f"indices must be integers, got {index.dtype}.")
         if n_latents < 1:
             raise ValueError(f"n_latents must be at least 1, got {n_latents}.")
-        value = _activations(value)
+        value = activations(value)
         live = value > 0
         outside = (index < 0) | (index >= n_latents)
         if (outside & live).any():
@@ -53,11 +67,11 @@ class SparseFeatures:
             raise ValueError(f"sample {row} has a live index outside 0..{n_latents - 1}.")
         index = np.where(outside, 0, index) if outside.any() else index
         kind = np.uint16 if n_latents <= 2**16 else np.uint32
-        self.indices: NDArray[Any] = _frozen(index, kind)
-        self.values: NDArray[np.float32] = _frozen(value, np.float32)
+        self.indices: NDArray[Any] = frozen(index, kind)
+        self.values: NDArray[np.float32] = frozen(value, np.float32)
         self.n_latents = int(n_latents)
         self.samples = str(samples)
-        self.groups = _groups(groups, len(index))
+        self.groups = checked_groups(groups, len(index))
         self._refuse_repeats(live)
 
     def _refuse_repeats(self, live: NDArray[np.bool_]) -> None:
@@ -77,7 +91,7 @@ class SparseFeatures:
         dense = np.asarray(array)
         if dense.ndim != 2:
             raise ValueError(f"a dense feature array must have shape (N, m), got {dense.shape}.")
-        dense = _activations(dense)
+        dense = activations(dense)
         n, m = dense.shape
         counts = np.count_nonzero(dense, axis=1)
         k = int(counts.max(initial=0))
@@ -111,13 +125,13 @@ class SparseFeatures:
 
     def take(self, rows: ArrayLike) -> "SparseFeatures":
         """Return the features of some samples: integer positions in any order, or an (N,) boolean mask."""
-        positions = _positions(rows, self.n_samples)
+        positions = positions_of(rows, self.n_samples)
         taken = object.__new__(SparseFeatures)  # rows of checked features need no second check
-        taken.indices = _frozen(self.indices[positions], self.indices.dtype)
-        taken.values = _frozen(self.values[positions], np.float32)
+        taken.indices = frozen_rows(self.indices, positions)
+        taken.values = frozen_rows(self.values, positions)
         taken.n_latents = self.n_latents
-        taken.samples = _fingerprint_of_rows(self.samples, positions)
-        taken.groups = None if self.groups is None else _frozen(self.groups[positions], np.int64)
+        taken.samples = fingerprint_of_rows(self.samples, positions)
+        taken.groups = None if self.groups is None else frozen(self.groups[positions], np.int64)
         return taken
 
     def rounded(self) -> "SparseFeatures":
@@ -129,21 +143,33 @@ class SparseFeatures:
             half = self.values.astype(np.float16)
         if not np.isfinite(half).all() or ((half == 0) & (self.values > 0)).any():
             return self
-        return SparseFeatures(self.indices, half.astype(np.float32), self.n_latents, self.samples, self.groups)
+        return self._with_values(half.astype(np.float32))
+
+    def scaled(self, factors: ArrayLike) -> "SparseFeatures":
+        """Return the features with each latent multiplied by its factor (m,), positive and finite."""
+        factor = checked_factors(factors, self.n_latents)
+        return self._with_values(self.values * factor[self.indices])
+
+    def without_rare(self, min_count: int) -> "SparseFeatures":
+        """Return the features with every latent emptied that is active on fewer than `min_count` samples."""
+        counts = np.bincount(self.indices[self.values > 0], minlength=self.n_latents)
+        if min_count <= counts[counts > 0].min(initial=min_count):
+            return self
+        return self._with_values(np.where(counts[self.indices] < min_count, np.float32(0), self.values))
+
+    def _with_values(self, values: NDArray[np.float32]) -> "SparseFeatures":
+        return SparseFeatures(self.indices, values, self.n_latents, self.samples, self.groups)
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file, atomically; values take half the space when float16 holds them exactly."""
-        with np.errstate(over="ignore"):
-            half = self.values.astype(np.float16)
-        exact = bool((half.astype(np.float32) == self.values).all())
-        tensors = {"indices": self.indices, "values": half if exact else self.values}
+        tensors = {"indices": self.indices, "values": halved(self.values)}
         meta = {"samples": self.samples, "n_latents": str(self.n_latents)}
-        tensor_file.write(path, "sparse features", _with_groups(tensors, self.groups), meta)
+        tensor_file.write(path, SPARSE, with_groups(tensors, self.groups), meta)
 
     @classmethod
     def load(cls, path: str | Path) -> "SparseFeatures":
         """Read a file that `save` wrote; raises ValueError for a damaged or foreign one."""
-        tensors, meta = tensor_file.read(path, "sparse features")
+        tensors, meta = tensor_file.read(path, SPARSE)
         n_latents, samples = int(meta["n_latents"]), meta["samples"]
         return cls(tensors["indices"], tensors["values"], n_latents, samples, tensors.get("groups"))
 
@@ -154,115 +180,10 @@ class SparseFeatures:
         return f"SparseFeatures(n_samples={self.n_samples}, n_latents={self.n_latents}, k={self.k})"
 
 
-class DenseFeatures:
-    """Codes of N samples without TopK, as an (N, m) array; the interface of `SparseFeatures`.
-
-    Raises ValueError for a negative, NaN or infinite value or a shape that is not (N, m).
-    """
-
-    def __init__(self, array: ArrayLike, samples: str = "", groups: ArrayLike | None = None):
-        dense = np.asarray(array)
-        if dense.ndim != 2 or dense.shape[1] < 1:
-            raise ValueError(f"a dense feature array must have shape (N, m) with m >= 1, got {dense.shape}.")
-        self.array: NDArray[np.float32] = _frozen(_activations(dense), np.float32)
-        self.samples = str(samples)
-        self.groups = _groups(groups, len(dense))
-
-    @classmethod
-    def from_dense(cls, array: ArrayLike, samples: str = "", groups: ArrayLike | None = None) -> "DenseFeatures":
-        """Return the features that an (N, m) array holds."""
-        return cls(array, samples, groups)
-
-    @property
-    def n_samples(self) -> int:
-        """N."""
-        return self.array.shape[0]
-
-    @property
-    def n_latents(self) -> int:
-        """m."""
-        return self.array.shape[1]
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """S (m,): S_i = sum over samples of feature i."""
-        return self.array.sum(0, dtype=np.float64)
-
-    def to_dense(self) -> NDArray[np.float32]:
-        """Return the (N, m) float32 array."""
-        return self.array
-
-    def take(self, rows: ArrayLike) -> "DenseFeatures":
-        """Return the features of some samples: integer positions in any order, or an (N,) boolean mask."""
-        positions = _positions(rows, self.n_samples)
-        groups = None if self.groups is None else self.groups[positions]
-        return DenseFeatures(self.array[positions], _fingerprint_of_rows(self.samples, positions), groups)
-
-    def save(self, path: str | Path) -> None:
-        """Write a safetensors file, atomically."""
-        tensors = _with_groups({"array": self.array}, self.groups)
-        tensor_file.write(path, "dense features", tensors, {"samples": self.samples})
-
-    @classmethod
-    def load(cls, path: str | Path) -> "DenseFeatures":
-        """Read a file that `save` wrote; raises ValueError for a damaged or foreign one."""
-        tensors, meta = tensor_file.read(path, "dense features")
-        return cls(tensors["array"], meta["samples"], tensors.get("groups"))
-
-    def __len__(self) -> int:
-        return self.n_samples
-
-    def __repr__(self) -> str:
-        return f"DenseFeatures(n_samples={self.n_samples}, n_latents={self.n_latents})"
-
-
 Features = SparseFeatures | DenseFeatures
 
 
-def _activations(values: NDArray[Any]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):
-        cast = values.astype(np.float32)
-    for wrong, name in ((~np.isfinite(cast), "not finite in float32"), (values < 0, "negative")):
-        if wrong.any():
-            row = int(np.argmax(wrong.any(1)))
-            raise ValueError(f"sample {row} has an activation that is {name}: activations must be finite and >= 0.")
-    return cast
-
-
-def _frozen(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    # A private copy where the caller could still write to it: derived quantities are cached.
-    out = np.array(array, dtype=dtype, order="C", copy=True)
-    out.flags.writeable = False
-    return out
-
-
-def _groups(groups: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
-    if groups is None:
-        return None
-    array = np.asarray(groups)
-    if array.shape != (n,) or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"groups must be ({n},) integers, got {array.shape} of {array.dtype}.")
-    return _frozen(array, np.int64)
-
-
-def _positions(rows: ArrayLike, n: int) -> NDArray[np.int64]:
-    array = np.asarray(rows)
-    if array.ndim != 1 or array.size and array.dtype.kind not in "biu":
-        raise ValueError(f"rows must be a list of integers or a mask, got shape {array.shape} of {array.dtype}.")
-    if array.dtype == bool:
-        if array.shape != (n,):
-            raise ValueError(f"a row mask must have shape ({n},), got {array.shape}.")
-        return np.flatnonzero(array)
-    return np.arange(n, dtype=np.int64)[array.astype(np.int64)]
-
-
-def _fingerprint_of_rows(samples: str, positions: NDArray[np.int64]) -> str:
-    if not samples:
-        return ""
-    digest = hashlib.blake2b(samples.encode(), digest_size=16)
-    digest.update(positions.astype("<i8").tobytes())
-    return digest.hexdigest()
-
-
-def _with_groups(tensors: dict[str, NDArray[Any]], groups: NDArray[np.int64] | None) -> dict[str, NDArray[Any]]:
-    return tensors if groups is None else {**tensors, "groups": groups}
+def load_features(path: str | Path) -> Features:
+    """Read recorded features of whichever kind the file holds; raises ValueError for a damaged or foreign one."""
+    kinds: dict[str, type[Features]] = {SPARSE: SparseFeatures, DENSE: DenseFeatures}
+    return kinds.get(tensor_file.kind(path), SparseFeatures).load(path)

@@ -57,7 +57,7 @@ def _value(field: Field, text: str) -> Any:
 
 def is_switch(config: type, name: str) -> bool:
     """Whether a field is on or off: on the command line its name alone turns it on."""
-    return next(field.type is bool for field in fields(config) if field.name == name)
+    return next(field.type in (bool, bool | None) for field in fields(config) if field.name == name)
 
 
 def _scalar(name: str, kind: type, text: str) -> Any:

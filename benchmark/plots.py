@@ -8,8 +8,16 @@ import numpy as np
 import pandas as pd
 
 
-def heatmaps(matrices: Mapping[str, pd.DataFrame], title: str, path: Path) -> None:
-    """Write a PNG with one annotated heatmap per matrix (sources in rows, targets in columns, values in 0..1)."""
+def heatmaps(
+    matrices: Mapping[str, pd.DataFrame],
+    title: str,
+    path: Path,
+    intervals: Mapping[str, tuple[pd.DataFrame, pd.DataFrame]] | None = None,
+) -> None:
+    """Write a PNG with one annotated heatmap per matrix (sources in rows, targets in columns, values in 0..1).
+
+    intervals: name of a matrix -> lower and upper ends, written under its values.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -29,10 +37,16 @@ def heatmaps(matrices: Mapping[str, pd.DataFrame], title: str, path: Path) -> No
         axes.set_yticks(range(len(matrix.index)), [_plain(r) for r in matrix.index])
         axes.set_xlabel("target (where partners are looked for)")
         axes.set_ylabel("source (whose features are looked for)")
+        ends = [part.to_numpy(float) for part in (intervals or {}).get(name, ())]
         for (i, j), value in np.ndenumerate(values):
             text = "–" if np.isnan(value) else f"{value:.2f}"
             colour = "black" if np.isnan(value) or value > 0.6 else "white"
-            axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=9 if size <= 12 else 6)
+            below = bool(ends) and not np.isnan(value)
+            font = 9 if size <= 12 else 6
+            axes.text(j, i - 0.08 * below, text, ha="center", va="center", color=colour, fontsize=font)
+            if below:
+                text = " to ".join(f"{part[i, j]:.2f}" for part in ends)
+                axes.text(j, i + 0.25, text, ha="center", va="center", color=colour, fontsize=font * 2 / 3)
         figure.colorbar(image, ax=axes, shrink=0.85, label="wMPPC")
     figure.savefig(path, dpi=130)
 
@@ -71,10 +85,11 @@ def interactive(cells: pd.DataFrame, order: list[str], measures: Mapping[str, st
         {"label": label, "method": "restyle", "args": [{"visible": [i == index for i in range(len(measures))]}]}
         for index, label in enumerate(measures.values())
     ]
+    # Many buttons side by side would leave the page.
+    menu = {"type": "buttons", "direction": "right"} if len(buttons) <= 5 else {"type": "dropdown", "direction": "down"}
     figure.update_layout(
         title=html.escape(title), xaxis_title="target", yaxis_title="source", yaxis_autorange="reversed",
-        updatemenus=[{"type": "buttons", "direction": "right", "x": 0, "y": 1.12, "xanchor": "left",
-                      "buttons": buttons}],
+        updatemenus=[{**menu, "x": 0, "y": 1.12, "xanchor": "left", "buttons": buttons}],
         margin={"t": 120}, template="plotly_white",
     )  # fmt: skip
     figure.write_html(path, include_plotlyjs=True, full_html=True)

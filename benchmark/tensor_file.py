@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 FORMAT = "1"
@@ -43,9 +44,20 @@ def read(path: str | Path, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str
     return tensors, meta
 
 
+def kind(path: str | Path) -> str:
+    """Return what a file says that it holds, "" if it says nothing; raises ValueError for no safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            return (file.metadata() or {}).get("kind", "")
+    except (SafetensorError, UnicodeDecodeError, TypeError) as error:
+        raise ValueError(f"{path} is damaged or no safetensors file: {error}.") from None
+
+
 def _digest(tensors: dict[str, NDArray[Any]], meta: dict[str, str]) -> str:
     digest = hashlib.blake2b(repr(sorted(meta.items())).encode(), digest_size=16)
     for name, array in sorted(tensors.items()):
         digest.update(repr((name, str(array.dtype), array.shape)).encode())
-        digest.update(array.tobytes())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)  # no copy: arrays may be large
     return digest.hexdigest()

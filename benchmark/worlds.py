@@ -5,18 +5,18 @@ chosen share of them has a counterpart in the second encoder. Because the rates 
 correlation in the population, and with it the wMPPC that a measure should report: what a finite sample adds is error.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from benchmark.features import SparseFeatures
+from benchmark.firings import SPREAD, Firings
 
 HIGHEST_RATE = 0.3
 """The most frequent feature fires on this share of the samples at most."""
-SPREAD = 0.5
-"""Standard deviation of the logarithm of a live activation."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class World(NamedTuple):
 
     source: SparseFeatures
     target: SparseFeatures
+    rates: NDArray[np.float64]
+    """(m,) probability that each source feature fires; all have the same mean where they fire, so S goes by it."""
     rho: NDArray[np.float64]
     """(m,) correlation in the population of each source feature with its counterpart; 0 without one."""
     target_rho: NDArray[np.float64]
@@ -76,7 +78,7 @@ class World(NamedTuple):
 
 
 def make_world(config: WorldConfig, n_samples: int, seed: int = 0) -> World:
-    """Draw a world of N samples.
+    """Draw a world of N samples, the shared features at random.
 
     The population's correlation of a feature (rate p) with one of its q counterparts (rate p / q) is
     phi (e^(s^2 r) - p) / sqrt(q (e^(s^2) - p) (e^(s^2) - p / q)) with fidelity phi, amplitude r and s = SPREAD; every
@@ -85,37 +87,72 @@ def make_world(config: WorldConfig, n_samples: int, seed: int = 0) -> World:
     Raises ValueError for a configuration that cannot be planted.
     """
     config = config.checked()
-    rng = np.random.default_rng(seed)
+    count = round(config.share * config.n_latents)
+    shared = np.random.default_rng([seed, 0]).choice(config.n_latents, count, replace=False)
+    return make_worlds(config, n_samples, [shared], seed)[0]
+
+
+def make_worlds(config: WorldConfig, n_samples: int, shared: Sequence[ArrayLike], seed: int = 0) -> list[World]:
+    """Draw one source and several targets, each with counterparts of its own set of source features.
+
+    `shared` holds one set of indices a target, which takes the place of `config.share`. The source depends on the
+    seed alone, and counterparts of one feature in two targets are independent given the feature.
+
+    Raises ValueError like `make_world`, and for indices outside the source.
+    """
+    targets = []
+    for chosen in shared:
+        found = np.unique(np.asarray(chosen, np.int64))
+        if len(found) and not 0 <= found[0] <= found[-1] < config.n_latents:
+            raise ValueError(f"shared features must lie between 0 and {config.n_latents - 1}.")
+        targets.append((found, replace(config, share=len(found) / config.n_latents).checked()))
+    replace(config, share=0).checked()
     images = -(-n_samples // config.captions)
     rates = _rates(config.n_latents, config.k, config.zipf)
-    shared = np.sort(rng.choice(config.n_latents, round(config.share * config.n_latents), replace=False))
-    own = config.n_target - len(shared) * config.splits
-    target_rates = np.concatenate([
-        np.repeat(rates[shared] / config.splits, config.splits), rng.permutation(np.resize(rates, max(own, 1)))[:own]
-    ])  # fmt: skip
-    place = rng.permutation(config.n_target)  # the target's latents lie in no particular order
+    groups = np.repeat(np.arange(images), config.captions)[:n_samples] if config.captions > 1 else None
+    firings = Firings.drawn(images, rates, np.random.default_rng([seed, 1]))
+    source = firings.features(n_samples, config.captions, config.n_latents, groups)
+    return [
+        _world(source, firings, rates, found, its, np.random.default_rng([seed, 2, number]))
+        for number, (found, its) in enumerate(targets)
+    ]
 
-    source = _Firings.drawn(images, rates, np.arange(config.n_latents), rng)
+
+def _world(
+    source: SparseFeatures,
+    firings: Firings,
+    rates: NDArray[np.float64],
+    shared: NDArray[np.int64],
+    config: WorldConfig,
+    rng: np.random.Generator,
+) -> World:
+    """Draw the target that shares these features (sorted) with a source that fires like this."""
+    n_samples = source.n_samples
+    images = -(-n_samples // config.captions)
     first = len(shared) * config.splits
-    unrelated = _Firings.drawn(images, target_rates[first:], np.arange(first, config.n_target), rng)
-    target = _followed(source, shared, rates, config, images, rng).beside(unrelated)
+    own = rng.permutation(np.resize(rates, max(config.n_target - first, 1)))[: config.n_target - first]
+    place = rng.permutation(config.n_target)  # the target's latents lie in no particular order
+    unrelated = Firings.drawn(images, own, rng)
+    unrelated = unrelated._replace(latent=unrelated.latent + first)
+    target = _followed(firings, shared, rates, config, images, rng).beside(unrelated)
 
     rho, target_rho = np.zeros(config.n_latents), np.zeros(config.n_target)
     rho[shared] = _correlation(rates[shared], config)
     target_rho[place[:first]] = np.repeat(rho[shared], config.splits)
+    target_rates = np.empty(config.n_target)
+    target_rates[place] = np.concatenate([np.repeat(rates[shared] / config.splits, config.splits), own])
     partner = np.full(config.n_latents, -1)
     partner[shared] = place[: first : config.splits]
-    placed = np.empty(config.n_target)
-    placed[place] = target_rates
-    groups = np.repeat(np.arange(images), config.captions)[:n_samples] if config.captions > 1 else None
+    target = target._replace(latent=place[target.latent])
     return World(
-        source.features(n_samples, config.captions, config.n_latents, groups),
-        target._replace(latent=place[target.latent]).features(n_samples, config.captions, config.n_target, groups),
+        source,
+        target.features(n_samples, config.captions, config.n_target, source.groups),
+        rates,
         rho,
         target_rho,
         partner,
         float((rates * rho).sum() / rates.sum()),
-        float((placed * target_rho).sum() / placed.sum()),
+        float((target_rates * target_rho).sum() / target_rates.sum()),
     )
 
 
@@ -126,48 +163,31 @@ def rescaled(features: SparseFeatures, seed: int = 0, spread: float = 2.0) -> Sp
     return SparseFeatures(features.indices, values, features.n_latents, features.samples, features.groups)
 
 
-class _Firings(NamedTuple):
-    """Which latents are active on which images, and how strongly: one entry each."""
+def relabelled(features: SparseFeatures, seed: int = 0) -> SparseFeatures:
+    """Return the features with the latents in another order."""
+    place = np.random.default_rng(seed).permutation(features.n_latents)
+    indices = place[features.indices]
+    return SparseFeatures(indices, features.values, features.n_latents, features.samples, features.groups)
 
-    image: NDArray[np.int64]
-    latent: NDArray[np.int64]
-    value: NDArray[np.float64]
-    """Logarithm of the activation over SPREAD: standard normal."""
 
-    @classmethod
-    def drawn(
-        cls, images: int, rates: NDArray[np.float64], latents: NDArray[np.int64], rng: np.random.Generator
-    ) -> "_Firings":
-        """Draw independent firings of latents with these rates."""
-        counts = rng.binomial(images, rates)
-        latent = np.repeat(latents, counts)
-        return cls(_distinct(images, counts, rng), latent, rng.standard_normal(len(latent)))
+def ungrouped(features: SparseFeatures) -> SparseFeatures:
+    """Return the features as if nothing were known of samples that belong together."""
+    return SparseFeatures(features.indices, features.values, features.n_latents, features.samples)
 
-    def where(self, kept: NDArray[np.bool_]) -> "_Firings":
-        """Return some of the firings."""
-        return _Firings(self.image[kept], self.latent[kept], self.value[kept])
 
-    def beside(self, other: "_Firings") -> "_Firings":
-        """Return the firings of both."""
-        image, latent, value = (np.concatenate([mine, theirs]) for mine, theirs in zip(self, other, strict=True))
-        return _Firings(image, latent.astype(np.int64, copy=False), value)
-
-    def features(
-        self, n_samples: int, captions: int, n_latents: int, groups: NDArray[np.int64] | None
-    ) -> SparseFeatures:
-        """Return the activations of all samples; those of one image are equal."""
-        order = np.argsort(self.image, kind="stable")
-        image, latent = self.image[order], self.latent[order]
-        value = np.exp(SPREAD * self.value[order]).astype(np.float32)
-        images = -(-n_samples // captions)
-        counts = np.bincount(image, minlength=images)
-        slot = np.arange(len(image)) - np.repeat(np.cumsum(counts) - counts, counts)
-        indices, values = (
-            np.zeros((images, max(int(counts.max(initial=0)), 1)), kind) for kind in (np.int64, np.float32)
+def in_layers(features: SparseFeatures, count: int) -> list[SparseFeatures]:
+    """Return the features dealt out to layers: latent i is latent i // count of layer i % count."""
+    layer, index = features.indices % count, features.indices // count
+    return [
+        SparseFeatures(
+            index,
+            np.where(layer == number, features.values, 0),
+            -(-(features.n_latents - number) // count),
+            features.samples,
+            features.groups,
         )
-        indices[image, slot], values[image, slot] = latent, value
-        rows = np.repeat(np.arange(images), captions)[:n_samples]
-        return SparseFeatures(indices[rows], values[rows], n_latents, groups=groups)
+        for number in range(count)
+    ]
 
 
 def _rates(m: int, k: int, zipf: float) -> NDArray[np.float64]:
@@ -180,20 +200,14 @@ def _rates(m: int, k: int, zipf: float) -> NDArray[np.float64]:
     return np.minimum(high * shape, HIGHEST_RATE)
 
 
-def _distinct(images: int, counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return, for each count, that many different images, concatenated."""
-    parts = [rng.choice(images, count, replace=False, shuffle=False) for count in counts]
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
-
-
 def _followed(
-    source: _Firings,
+    source: Firings,
     shared: NDArray[np.int64],
     rates: NDArray[np.float64],
     config: WorldConfig,
     images: int,
     rng: np.random.Generator,
-) -> _Firings:
+) -> Firings:
     """On every image a counterpart follows its feature (probability fidelity) or fires independently, at its rate."""
     rank = np.full(config.n_latents, -1)
     rank[shared] = np.arange(len(shared))
@@ -203,9 +217,10 @@ def _followed(
     chance = ~follows & (rng.random(len(child)) < rates[live.latent])
     noise = rng.standard_normal(len(child))
     value = np.where(follows, config.amplitude * live.value + np.sqrt(1 - config.amplitude**2) * noise, noise)
-    where_it_fires = _Firings(live.image, child, value).where(follows | chance)
-    alone = _Firings.drawn(images, rates[shared] * (1 - config.fidelity), np.arange(len(shared)), rng)
-    taken = np.isin(alone.image * len(shared) + alone.latent, live.image * len(shared) + child)
+    where_it_fires = Firings(live.image, child, value).where(follows | chance)
+    alone = Firings.drawn(images, rates[shared] * (1 - config.fidelity), rng)
+    own, keys = alone.latent * images + alone.image, child * images + live.image  # both ascend
+    taken = np.searchsorted(keys, own, "right") > np.searchsorted(keys, own)
     both = where_it_fires.beside(alone.where(~taken))
     part = rng.integers(0, config.splits, len(both.latent))
     return both._replace(latent=both.latent * config.splits + part)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.features import SparseFeatures
+from benchmark.features import Features, load_features
 
 TAGS = ("kind", "suite", "dataset", "encoder", "seed", "key", "failed", "error")
 PAGE = 1000
@@ -69,14 +69,14 @@ def table(run_id: str, name: str) -> pd.DataFrame:
     return pd.read_parquet(_artifact(run_id, name))
 
 
-def features(run_id: str, layer: int) -> SparseFeatures:
+def features(run_id: str, layer: int) -> Features:
     """Return the features that a train run recorded for one layer; raises ValueError when it has none."""
-    return SparseFeatures.load(_artifact(run_id, feature_path(layer)))
+    return load_features(_artifact(run_id, feature_path(layer)))
 
 
-def feature_path(layer: int) -> str:
-    """Return the artifact path of a layer's features within a train run."""
-    return f"features/L{layer:02d}.safetensors"
+def feature_path(layer: int, *, untrained: bool = False) -> str:
+    """Return the artifact path of a layer's features within a train run, of its SAE or of that before training."""
+    return f"features{'_untrained' if untrained else ''}/L{layer:02d}.safetensors"
 
 
 def _artifact(run_id: str, name: str) -> Path:

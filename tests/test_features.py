@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from safetensors.numpy import save_file
 
-from benchmark.features import DenseFeatures, SparseFeatures
+from benchmark.features import DenseFeatures, SparseFeatures, load_features
 
 some = settings(max_examples=60, deadline=None, derandomize=True)
 activations = arrays.arrays(
@@ -258,3 +258,57 @@ def test_a_failed_save_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatch)
         tiny([[9, 9], [9, 9]]).save(path)
     assert [p.name for p in tmp_path.iterdir()] == ["f.safetensors"]
     same(SparseFeatures.load(path), old)
+
+
+def test_dense_values_are_rounded_unless_one_would_overflow_or_a_latent_vanish():
+    for values in ([[1.0009], [0.5]], [[1.0], [1e-9]]):  # a small value beside a large one may become 0
+        rounded = DenseFeatures(values).rounded()
+        np.testing.assert_array_equal(rounded.array, np.array(values, np.float32).astype(np.float16))
+    for values in ([[70_000.0], [1.0]], [[1e-9], [0.0]]):
+        features = DenseFeatures(values)
+        assert features.rounded() is features
+
+
+@pytest.mark.parametrize("kind", [SparseFeatures, DenseFeatures])
+def test_a_file_is_read_as_what_it_holds(tmp_path, kind):
+    features = kind.from_dense(np.random.default_rng(0).random((5, 4)), "s", np.arange(5)).rounded()
+    features.save(tmp_path / "f")
+    same(load_features(tmp_path / "f"), features)
+    if kind is DenseFeatures:
+        assert (tmp_path / "f").stat().st_size < 5 * 4 * 2 + 5 * 8 + 500
+    (tmp_path / "f").write_bytes(b"not a safetensors file")
+    with pytest.raises(ValueError, match="no safetensors file"):
+        load_features(tmp_path / "f")
+
+
+@pytest.mark.parametrize("kind", [SparseFeatures, DenseFeatures])
+def test_latents_are_scaled_one_by_one(kind):
+    array = np.array([[1, 0, 2], [3, 4, 0]], np.float32)
+    scaled = kind.from_dense(array, "s", [0, 1]).scaled([2, 1, 0.5])
+    np.testing.assert_array_equal(scaled.to_dense(), array * [2, 1, 0.5])
+    assert scaled.samples == "s" and scaled.groups.tolist() == [0, 1]
+    for wrong in ([1, 2], [1, 1, 0], [1, 1, np.nan]):
+        with pytest.raises(ValueError, match="factors must be"):
+            scaled.scaled(wrong)
+
+
+@pytest.mark.parametrize("kind", [SparseFeatures, DenseFeatures])
+def test_latents_that_fire_too_seldom_are_emptied(kind):
+    array = np.array([[1, 0, 2, 0], [3, 4, 0, 0], [1, 5, 0, 0]], np.float32)
+    features = kind.from_dense(array, "s", [0, 1, 2])
+    assert features.without_rare(0) is features and features.without_rare(1) is features
+    few = features.without_rare(2)
+    np.testing.assert_array_equal(few.to_dense(), array * [1, 1, 0, 0])
+    np.testing.assert_array_equal(features.without_rare(3).to_dense(), array * [1, 0, 0, 0])
+    assert few.weights.tolist() == [5, 9, 0, 0] and few.samples == "s" and few.groups.tolist() == [0, 1, 2]
+    assert not features.without_rare(4).weights.any()
+
+
+def test_an_array_that_nobody_can_write_to_is_taken_over():
+    array = np.ones((3, 2), np.float32)
+    assert DenseFeatures(array).array is not array
+    array.flags.writeable = False
+    assert DenseFeatures(array).array is array
+    view = np.ones((3, 2), np.float32)[:]
+    view.flags.writeable = False  # its owner can still be written to
+    assert DenseFeatures(view).array is not view

@@ -5,7 +5,7 @@ import pytest
 
 from benchmark.metrics import correlations, crossfit
 from benchmark.metrics.significance import activation_counts
-from benchmark.worlds import WorldConfig, make_world, rescaled
+from benchmark.worlds import WorldConfig, make_world, make_worlds, rescaled
 
 SMALL = {"n_latents": 60, "k": 4}
 
@@ -80,3 +80,27 @@ def test_rescaling_keeps_what_fires():
 def test_worlds_that_cannot_be_planted_are_refused(wrong, words):
     with pytest.raises(ValueError, match=words):
         make_world(WorldConfig(**{**SMALL, **wrong}), 100)
+
+
+def test_several_targets_share_one_source_and_what_they_were_given():
+    sets = [np.arange(20), np.arange(10, 30), []]
+    several = make_worlds(WorldConfig(**SMALL), 30_000, sets, 3)
+    assert all(world.source is several[0].source for world in several)
+    assert [sorted(np.flatnonzero(world.partner >= 0)) for world in several] == [list(part) for part in sets]
+    for world, part in zip(several, sets, strict=True):
+        r = correlations(world.source, world.target)
+        assert r[part, world.partner[part]] == pytest.approx(world.rho[part], abs=0.1) if len(part) else True
+        assert np.abs(r[np.setdiff1d(np.arange(60), part)]).max() < 0.05
+    # Counterparts in two targets have nothing in common but their feature: their correlation is the product.
+    r = correlations(several[0].target, several[1].target)
+    both = np.arange(10, 20)
+    expected = several[0].rho[both] * several[1].rho[both]
+    assert r[several[0].partner[both], several[1].partner[both]].mean() == pytest.approx(expected.mean(), abs=0.05)
+
+
+def test_a_source_does_not_depend_on_its_targets():
+    one = make_worlds(WorldConfig(**SMALL), 500, [[1]], 3)[0].source
+    other = make_worlds(WorldConfig(**SMALL, fidelity=0.5), 500, [[5, 6], [7]], 3)[1].source
+    np.testing.assert_array_equal(one.values, other.values)
+    with pytest.raises(ValueError, match="between 0 and 59"):
+        make_worlds(WorldConfig(**SMALL), 500, [[60]])

@@ -11,17 +11,20 @@ from benchmark import report
 from benchmark.catalog import CHOICES, EncoderCard
 from benchmark.datasets import PairedDataset, load_dataset
 from benchmark.errors import InputError
-from benchmark.features import SparseFeatures
 from benchmark.jobs import keys, tracking
 from benchmark.jobs.configs import CompareConfig
 from benchmark.jobs.matrix import cells, compare_pairs, wide
+from benchmark.jobs.memory import memory_budget
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
+from benchmark.jobs.sides import Recorded, Side
 from benchmark.jobs.train import train_all
 from benchmark.metrics.caveats import caveats, decimals
-from benchmark.metrics.describe import MEASURES
+from benchmark.metrics.describe import EXTRAS, MEASURES
 
-LABELS = {measure: title for measure, (title, _) in MEASURES.items()}
+LABELS = {measure: title for measure, (title, _) in (MEASURES | EXTRAS).items()}
+PANELS = ("crossfit", "untrained", "naive", "chance", "calibrated", "paper_code")
+"""Measures with a panel of their own in the figure; the page has all."""
 KINDS = CHOICES[EncoderCard]["kind"]
 FEW_SEEDS = 5
 """Below this many seeds, resampling them cannot show how much they matter."""
@@ -74,12 +77,12 @@ def _tables(
     import mlflow
 
     import registry
-    from registry.queries import feature_path
 
     suite = plan.suite
     key = keys.content_key({
         "version": keys.COMPARISON, "dataset": dataset.name, "runs": [item.run_id for item in trained],
         "report_on": suite.report_on, "permutations": suite.permutations, "folds": suite.folds,
+        "min_count": suite.min_count, "untrained": suite.untrained, "paper_code": suite.paper_code,
         "suite": suite.name,
     })  # fmt: skip
     mlflow.set_tag("key", key)
@@ -87,18 +90,30 @@ def _tables(
         folder = registry.verified(run_id)
         if folder is not None:
             return pd.read_parquet(folder / "matrix.parquet"), pd.read_parquet(folder / "cells.parquet")
-    recorded = {
-        (item.encoder.name, item.seed): {
-            layer: SparseFeatures.load(item.folder / feature_path(layer)) for layer in item.layers
-        }
-        for item in trained
-    }
-    table, draws = compare_pairs(recorded, rows, suite.permutations, suite.folds)
+    table, draws = compare_pairs(
+        suite, _recorded(trained, len(dataset)), rows,
+        untrained=_recorded(trained, len(dataset), untrained=True) if suite.untrained else None,
+        budget=memory_budget("cpu"),
+    )  # fmt: skip
     found = cells(table, draws)
     for part in (table, found):
         part.insert(0, "suite", suite.name)
         part.insert(1, "dataset", dataset.name)
     return table, found
+
+
+def _recorded(trained: Sequence[Trained], n_samples: int, *, untrained: bool = False) -> dict[Side, Recorded]:
+    from benchmark.jobs.recording import norms_path
+    from registry.queries import feature_path
+
+    return {
+        (item.encoder.name, item.seed): Recorded(
+            {layer: item.folder / feature_path(layer, untrained=untrained) for layer in item.layers},
+            n_samples,
+            {} if untrained else {layer: item.folder / norms_path(layer) for layer in item.layers},
+        )
+        for item in trained
+    }
 
 
 def headline(plan: Plan, cell_table: pd.DataFrame) -> pd.DataFrame:
@@ -123,14 +138,16 @@ def _log(
         folder = Path(temporary)
         for name, frame in (("matrix", table), ("cells", cell_table), ("saes", sae_table(trained))):
             report.write(frame, folder / name)
-        matrices = {LABELS[measure]: wide(shown, measure, order) for measure in LABELS}
-        plots.heatmaps(matrices, title, folder / "matrix.png")
-        plots.interactive(shown, order, LABELS, title, folder / "matrix.html")
+        labels = {measure: label for measure, label in LABELS.items() if measure in shown}
+        matrices = {labels[measure]: wide(shown, measure, order) for measure in PANELS if measure in labels}
+        ends = wide(shown, "low", order), wide(shown, "high", order)
+        plots.heatmaps(matrices, title, folder / "matrix.png", {labels["crossfit"]: ends})
+        plots.interactive(shown, order, labels, title, folder / "matrix.html")
         left_out = pd.DataFrame(dataset.left_out, columns=["id", "reason"])
         (folder / "left_out.csv").write_bytes(report.csv(left_out))
         log_folder(folder)
     metrics: dict[str, float] = {"n_samples": float(shown.n_samples.iloc[0]), "left_out": float(len(dataset.left_out))}
-    prefixes = {measure: "wmppc" if measure == "naive" else f"wmppc_{measure}" for measure in MEASURES}
+    prefixes = {measure: "wmppc" if measure == "naive" else f"wmppc_{measure}" for measure in labels}
     for cell in shown.to_dict("records"):
         for measure, prefix in prefixes.items():
             metrics[f"{prefix}/{cell['source']}/{cell['target']}"] = cell[measure]
@@ -149,15 +166,19 @@ def _print(
     print(f"SAEs: {len(trained)} train runs, {reused} reused\n")
     for measure, heading in (
         ("crossfit", "wMPPC, cross-fitted (source in rows, target in columns; diagonal: across seeds = ceiling)"),
+        ("untrained", "wMPPC, cross-fitted, between SAEs before training (floor)"),
         ("naive", "wMPPC as published (naive)"),
         ("chance", "chance level of the naive value"),
+        ("paper_code", "wMPPC (naive) as the authors' published code computes it"),
     ):
-        print(heading)
-        print(wide(shown, measure, order).to_string(float_format=form, na_rep="–"), "\n")
+        if measure in shown:
+            print(heading)
+            print(wide(shown, measure, order).to_string(float_format=form, na_rep="–"), "\n")
     widest = (shown.high - shown.low).max() / 2
     print(f"95 % intervals (seeds and groups of samples resampled) are at most ±{widest:.3f} wide; see cells.csv.")
-    if len(plan.suite.seeds) < FEW_SEEDS:
-        print(f"With {len(plan.suite.seeds)} seeds they show the samples' share of the uncertainty, hardly the seeds'.")
+    if (few := len(plan.suite.seeds)) < FEW_SEEDS:
+        seeds = report.counted(few, "seed")
+        print(f"With {seeds} they show the samples' share of the uncertainty, hardly the seeds'.")
     for caveat in caveats(shown.n_samples, shown.chance):
         print(f"CAUTION: {caveat}")
     print(f"\nRun {run}: matrix.csv, matrix.parquet, matrix.png, matrix.html, cells.csv, saes.csv")

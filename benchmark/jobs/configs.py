@@ -36,6 +36,10 @@ class RunConfig:
     """Passes over the training vectors."""
     tokens: int | None = None
     """Tokens of each sample that train the SAEs beside its global vector (0: none)."""
+    codes: str = ""
+    """What the trained SAEs record: topk, or relu (all latents, without TopK, as the authors' code; large)."""
+    untrained: bool | None = None
+    """Record (and compare) SAEs as they were before training too, as a floor."""
     device: str = "auto"
     """Torch device of encoders and training: auto (a GPU if there is one), cpu, cuda, cuda:1, mps."""
     precision: str = "auto"
@@ -61,8 +65,38 @@ class CompareConfig(RunConfig):
     """Permutations of the chance level (19 or more give a p-value)."""
     folds: int | None = None
     """Folds of the cross-fitted value."""
+    min_count: int | None = None
+    """Empty the features that are active on fewer of the compared samples (0: none)."""
+    paper_code: bool | None = None
+    """Compute wMPPC as the authors' published code does too."""
     dry_run: bool = False
     """Print the plan (jobs, downloads, disk, memory, time) and stop; nothing is downloaded, trained or stored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidateConfig:
+    """Measure how far the measures are from the truth: planted worlds, planted factors, and what the weights do."""
+
+    samples: tuple[int, ...] = (1000, 5000, 20000, 100000)
+    """Numbers of samples of the planted worlds, separated by commas."""
+    shares: tuple[float, ...] = (0, 0.1, 0.25, 0.5, 0.75, 1)
+    """Shares of the features that two encoders of a planted world have in common, separated by commas."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of the planted worlds, one world of each in every cell, separated by commas."""
+    n_latents: int = 6144
+    """Features of an encoder of a planted world."""
+    k: int = 32
+    """Mean number of active features a sample of a planted world."""
+    permutations: int = 19
+    """Permutations of the chance level (19 or more give a p-value)."""
+    folds: int = 5
+    """Folds of the cross-fitted value."""
+    suite: str = "quickstart"
+    """Suite whose trained SAEs are examined, over data with planted factors (empty: planted worlds only)."""
+    max_samples: int | None = None
+    """Use at most this many samples of the suite's dataset (0: all)."""
+    device: str = "auto"
+    """Torch device of encoders and training: auto (a GPU if there is one), cpu, cuda, cuda:1, mps."""
 
 
 @dataclass(frozen=True, kw_only=True)

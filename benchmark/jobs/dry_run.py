@@ -99,7 +99,9 @@ def _figures(plan: Plan, data: DataOutline) -> Figures:
     if len(problems) == len(plan.encoders) and all(isinstance(problem, InputError) for problem in problems.values()):
         raise next(problem for problem in problems.values() if isinstance(problem, InputError))
     compared = [round(n_samples * SHARE[name]) for name in suite.report_on]
-    comparison = estimate_comparison(plan, [item.widths for item in found.values()], n_samples, compared)
+    comparison = estimate_comparison(
+        plan, [item.widths for item in found.values()], n_samples, compared, memory_budget("cpu")
+    )
     named = {name: str(problem) or type(problem).__name__ for name, problem in problems.items()}
     return Figures(plan, data, found, named, comparison)
 
@@ -145,6 +147,8 @@ def _sums(figures: Figures) -> Iterator[str]:
         f"          comparing {counted(comparison.pairs, 'pair')} of them: {counted(comparison.layer_pairs, 'pair')} "
         f"of layers, each with {counted(suite.permutations, 'permutation')} and {counted(suite.folds, 'fold')}"
     )
+    if suite.codes == "relu":
+        yield "          of features without TopK (codes: relu): dense, large on the disk and slow to compare"
     yield (
         f"Download  {_sum(disk['encoders'], data.download)}: encoders {_size(disk['encoders'])} (once for the towers "
         f"of one model), dataset {_size(data.download)}"
@@ -192,4 +196,4 @@ def _cautions(figures: Figures) -> Iterator[str]:
             "and HF_HOME says where downloads go."
         )
     if (free := round(memory_budget("cpu") / MEMORY_SHARE)) < figures.comparison.memory:
-        yield f"CAUTION: only {size(free)} of memory are free here, and comparing holds all features at once."
+        yield f"CAUTION: only {size(free)} of memory are free here, and comparing two encoders takes more."

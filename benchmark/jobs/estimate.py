@@ -18,6 +18,8 @@ FLOAT, HALF, GROUP = 4, 2, 8
 """Bytes of a float32, of a float16 and of a sample's group."""
 SORTED = 8
 """Bytes of a slot of features that are sorted by latent: int32 sample, float32 value."""
+DENSE_WORK = 48
+"""Bytes that comparing two layers without TopK takes for each sample and latent beside their features (measured)."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class EncoderEstimate:
     parts: int
     """Parts in which the SAEs train, since not all fit the memory at once."""
     training: int
-    """Memory of the largest of these parts: weights, gradients and Adam's moments."""
+    """Memory of the largest of these parts (weights, gradients and Adam's moments), or of recording without TopK."""
     encode: float | None
     """None if the cost of a forward pass is not known."""
     train: float
@@ -60,11 +62,11 @@ def estimate_encoder(
         widths,
         activations=0 if card.library == "activations" else stored,
         models=seeds * sum(2 * plan.n_latents(width) * width * FLOAT for width in widths),
-        features=seeds * n_samples * sum(
-            suite.k * (_index(plan.n_latents(width)) + HALF) + GROUP for width in widths
+        features=seeds * n_samples * (2 if suite.untrained else 1) * sum(
+            _sample(plan, plan.n_latents(width), HALF) for width in widths
         ),
         parts=len(parts),
-        training=max(parts),
+        training=max(*parts, _recording(plan, widths, n_samples)),
         encode=_encode_seconds(plan, card, outline.gflop, n_samples),
         train=seeds * steps * sum(
             rates.step_seconds(width, plan.n_latents(width), suite.k, suite.batch_size, plan.device)
@@ -84,6 +86,13 @@ def _training_parts(plan: Plan, widths: Sequence[int], memory: int) -> list[int]
     return found
 
 
+def _recording(plan: Plan, widths: Sequence[int], n_samples: int) -> int:
+    """Return the bytes of the widest layer's features without TopK: as computed, as rounded and as saved."""
+    if plan.suite.codes == "topk":
+        return 0
+    return n_samples * plan.n_latents(max(widths)) * (FLOAT + FLOAT + HALF)
+
+
 def _encode_seconds(plan: Plan, card: EncoderCard, gflop: float | None, n_samples: int) -> float | None:
     if card.library == "activations":
         return 0.0
@@ -95,9 +104,11 @@ def _encode_seconds(plan: Plan, card: EncoderCard, gflop: float | None, n_sample
     return model + prepare if torch.device(plan.device).type == "cpu" else max(model, prepare)
 
 
-def _index(n_latents: int) -> int:
-    """Return the bytes of the index of a latent."""
-    return 2 if n_latents <= 65_536 else 4
+def _sample(plan: Plan, n_latents: int, value: int) -> int:
+    """Return the bytes of one sample's features of one layer, their values of `value` bytes each."""
+    if plan.suite.codes == "relu":
+        return n_latents * value + GROUP
+    return plan.suite.k * ((2 if n_latents <= 65_536 else 4) + value) + GROUP
 
 
 def download(cards: Sequence[EncoderCard]) -> int | None:
@@ -122,12 +133,12 @@ class ComparisonEstimate:
 
 
 def estimate_comparison(
-    plan: Plan, widths: Sequence[Sequence[int]], n_samples: int, compared: Sequence[int]
+    plan: Plan, widths: Sequence[Sequence[int]], n_samples: int, compared: Sequence[int], budget: int
 ) -> ComparisonEstimate:
     """Return what comparing encoders with layers of these widths takes.
 
-    `compared` is the number of samples of each sample set, out of `n_samples`. The times are measured at the mean size
-    of the dictionaries.
+    `compared` is the number of samples of each sample set, out of `n_samples`; `budget` the bytes of features that may
+    be in memory at a time. The times are measured at the mean size of the dictionaries.
     """
     suite = plan.suite
     sides = [len(layers) for layers in widths for _ in suite.seeds]
@@ -135,19 +146,39 @@ def estimate_comparison(
         return ComparisonEstimate(0, 0, 0, 0.0)
     ways = list(combinations(sides, 2))
     layer_pairs = sum(a * b for a, b in ways)
-    # With several layers the last ones are compared once more by themselves.
-    last = len(ways) if max(sides) > 1 else 0
-    layers = sum(a + b for a, b in ways) + 2 * last
+    floors = list(combinations(map(len, widths), 2)) + [(len(own), len(own)) for own in widths if len(suite.seeds) > 1]
+    # Everything; once more in units without the scale of the latents; the SAEs before training.
+    passes = [(ways, suite.permutations), (ways, 0), (floors if suite.untrained else [], 0)]
     latents = [plan.n_latents(width) for side in widths for width in side]
-    recipe = (round(sum(latents) / len(latents)), suite.k)
-    seconds = sum(
-        (layer_pairs + last) * (1 + suite.permutations + suite.folds) * rates.pair_seconds(n, *recipe)
-        + layers * rates.layer_seconds(n, *recipe, suite.permutations, suite.folds)
-        for n in compared
-    )
-    # All features stay loaded; those of a sample set are taken and sorted, once more so the folds of two encoders.
-    loaded = suite.k * (_index(max(latents)) + FLOAT) + GROUP
-    taken = loaded + suite.k * SORTED
-    largest = max((a + b for a, b in ways), default=0)
-    memory = sum(sides) * n_samples * loaded + (sum(sides) + largest) * max(compared) * taken
+    mean_latents = round(sum(latents) / len(latents))
+    several = max(sides) > 1  # then the last layers are compared once more by themselves
+    seconds = 0.0
+    for n in compared:
+        for some, permutations in passes:
+            last = len(some) if several else 0
+            pairs, layers = sum(a * b for a, b in some) + last, sum(a + b for a, b in some) + 2 * last
+            seconds += pairs * (1 + permutations + suite.folds) * _pair_seconds(plan, n, mean_latents)
+            if suite.codes == "topk":
+                seconds += layers * rates.layer_seconds(n, mean_latents, suite.k, permutations, suite.folds)
+        if suite.paper_code:
+            seconds += 2 * (layer_pairs + (len(ways) if several else 0)) * _pair_seconds(plan, n, mean_latents)
+    memory = _comparison_memory(plan, widths, n_samples, max(compared), budget)
     return ComparisonEstimate(len(ways), layer_pairs, memory, seconds)
+
+
+def _pair_seconds(plan: Plan, n: int, n_latents: int) -> float:
+    if plan.suite.codes == "relu":
+        return rates.dense_pair_seconds(n, n_latents)
+    return rates.pair_seconds(n, n_latents, plan.suite.k)
+
+
+def _comparison_memory(plan: Plan, widths: Sequence[Sequence[int]], n_samples: int, compared: int, budget: int) -> int:
+    """Return the bytes of features that a comparison holds, of a layer on its way in, and of a pair's work."""
+    latents = [[plan.n_latents(width) for width in side] for side in widths for _ in plan.suite.seeds]
+    # Sorted slots beside the features of a sample; a pair needs as much for its folds and for its scale-free form.
+    more = plan.suite.k * SORTED if plan.suite.codes == "topk" else 0
+    sides = sorted(compared * sum(_sample(plan, m, FLOAT) + more for m in side) for side in latents)
+    held = sum(sides) if sum(sides) <= budget else max(min(budget, sum(sides)), sum(sides[-2:]))
+    largest = max(m for side in latents for m in side)
+    work = 2 * sum(sides[-2:]) + (DENSE_WORK * compared * largest if plan.suite.codes == "relu" else 0)
+    return held + n_samples * _sample(plan, largest, FLOAT) + work

@@ -65,10 +65,14 @@ def trained_sae(folder: Path, layer: int, seed: int, device: str) -> TopKSAE:
 def _untrained(
     plan: Plan, width: int, layer: int, activations: Activations, rows: NDArray[np.int64], seeds: Iterable[int]
 ) -> dict[int, TopKSAE]:
-    tokens, counts = activations.tokens.get(layer), activations.counts.get(layer)
-    centre = mean(activations.pooled[layer], rows, tokens, counts) if plan.training.center else None
+    centre = training_mean(activations, layer, rows) if plan.training.center else None
     m, k = plan.n_latents(width), plan.suite.k
     return {seed: TopKSAE(width, m, k, seed=seed).centred(centre).to(plan.device) for seed in seeds}
+
+
+def training_mean(activations: Activations, layer: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the mean (d,) of the vectors of some rows that train a layer's SAEs."""
+    return mean(activations.pooled[layer], rows, activations.tokens.get(layer), activations.counts.get(layer))
 
 
 def _shown(

@@ -3,13 +3,14 @@
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from benchmark.catalog import EncoderCard, SuiteCard, find_card, read_cards
+from benchmark.catalog import CHOICES, EncoderCard, SuiteCard, find_card, read_cards
 from benchmark.errors import InputError, unknown
 from benchmark.jobs.configs import CompareConfig, RunConfig
 from benchmark.report import counted
 from benchmark.sae.settings import TrainConfig
 
 BACKENDS = ("local",)
+CODES = CHOICES[SuiteCard]["codes"]
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 SAMPLE_SETS = ("heldout", "train", "all")
 
@@ -44,9 +45,11 @@ class Plan:
         return size
 
     def recipe(self) -> dict[str, object]:
-        """Return all settings that a trained SAE depends on, apart from its encoder, data and seed."""
+        """Return all settings that a train run depends on, apart from its encoder, data and seed."""
         names = ("k", "expansion", "n_latents", "train_on", "tokens")
-        return {name: getattr(self.suite, name) for name in names} | asdict(self.training) | {"layers": self.layers}
+        found = {name: getattr(self.suite, name) for name in names} | asdict(self.training) | {"layers": self.layers}
+        # Runs from before there was a choice keep their keys.
+        return found if self.suite.codes == "topk" else found | {"codes": self.suite.codes}
 
 
 def make_plan(config: RunConfig) -> Plan:
@@ -60,7 +63,7 @@ def make_plan(config: RunConfig) -> Plan:
     suite = replace(suite, **overrides)
     for name, least in (
         ("k", 1), ("expansion", 1), ("n_latents", 0), ("max_samples", 0), ("tokens", 0),
-        ("batch_size", 1), ("epochs", 1), ("permutations", 0), ("folds", 2),
+        ("batch_size", 1), ("epochs", 1), ("permutations", 0), ("folds", 2), ("min_count", 0),
     ):  # fmt: skip
         if getattr(suite, name) < least:
             raise InputError(f"{name} must be at least {least}, got {getattr(suite, name)}.")
@@ -82,6 +85,8 @@ def make_plan(config: RunConfig) -> Plan:
         raise InputError(
             f"the suite '{suite.name}' trains on all samples, so none is held out; set report_on: [all] in its card."
         )
+    if suite.codes not in CODES:
+        raise unknown("codes", suite.codes, CODES)
     if config.backend not in BACKENDS:
         raise unknown("backend", config.backend, BACKENDS)
     cards = tuple(card for name in suite.encoders for card in _encoder_cards(name))

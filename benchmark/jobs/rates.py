@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 from benchmark.datasets.decode import decode
-from benchmark.features import SparseFeatures
+from benchmark.features import DenseFeatures, SparseFeatures
 from benchmark.jobs.matrix import RESAMPLES
 from benchmark.metrics import chance_measures, crossfit_both, max_correlation
 from benchmark.sae import TopKSAE, train
@@ -65,6 +65,18 @@ def pair_seconds(n_samples: int, n_latents: int, k: int) -> float:
         return _best(lambda: max_correlation(*sides), "cpu")
 
     return _at(n_samples, measured)
+
+
+@cache
+def dense_pair_seconds(n_samples: int, n_latents: int) -> float:
+    """Return the time of all maxima, both ways, between two layers of features without TopK: a matrix product.
+
+    Measured at a smaller size; the time grows with the samples and with the square of the latents.
+    """
+    n, m = 2000, 512
+    rng = np.random.default_rng(0)
+    sides = [DenseFeatures(rng.random((n, m), np.float32)) for _ in range(2)]
+    return _best(lambda: max_correlation(*sides), "cpu") * (n_samples / n) * (n_latents / m) ** 2
 
 
 @cache

@@ -75,7 +75,9 @@ def suite_tags(plan: Plan, dataset: PairedDataset) -> dict[str, str]:
 
 def plan_params(plan: Plan) -> dict[str, Any]:
     """Return a plan's settings as parameters of a run."""
-    shown = ("dataset", "layers", "max_samples", "permutations", "folds")
+    shown = (
+        "dataset", "layers", "max_samples", "codes", "untrained", "permutations", "folds", "min_count", "paper_code",
+    )  # fmt: skip
     return {
         **{name: getattr(plan.suite, name) for name in shown},
         **plan.recipe(),

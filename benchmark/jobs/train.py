@@ -74,11 +74,11 @@ def _train_encoder(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> lis
         "precision": plan.precision if card.library != "activations" else "",
     }
     key = {seed: keys.content_key({**base, "init_seed": seed, "order_seed": seed}) for seed in plan.suite.seeds}
-    done = _finished(card, key)
+    done = _finished(plan, card, key)
     if len(done) < len(key):
         work = CACHE / "training" / f"{card.name}-{keys.content_key(base)}"
         with locked(work, f"training on '{card.name}'"):
-            done |= _finished(card, {seed: key[seed] for seed in key if seed not in done})  # the other one's
+            done |= _finished(plan, card, {seed: key[seed] for seed in key if seed not in done})  # the other one's
             missing = {seed: key[seed] for seed in key if seed not in done}
             if missing:
                 for seed, (run_id, folder) in train_seeds(plan, card, dataset, missing, work).items():
@@ -86,16 +86,20 @@ def _train_encoder(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> lis
     return [done[seed] for seed in plan.suite.seeds]
 
 
-def _finished(card: EncoderCard, key: dict[int, str]) -> dict[int, Trained]:
+def _finished(plan: Plan, card: EncoderCard, key: dict[int, str]) -> dict[int, Trained]:
     """Return the finished runs of seeds with these keys whose artifacts and models are still there."""
     import registry
+    from benchmark.jobs.recording import is_complete
 
     done = {}
     for seed in key:
         for run_id in registry.find_finished("train", key[seed]):
             folder = registry.verified(run_id)
-            if folder is not None and _still_registered(folder, seed):
-                done[seed] = Trained(card, seed, run_id, folder, reused=True)
+            if folder is None:
+                continue
+            found = Trained(card, seed, run_id, folder, reused=True)
+            if is_complete(folder, found.layers, untrained=plan.suite.untrained) and _still_registered(folder, seed):
+                done[seed] = found
                 break
     return done
 

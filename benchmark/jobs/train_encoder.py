@@ -31,7 +31,7 @@ def train_seeds(
     InputError when no sample trains or k does not fit, ValueError for an SAE none of whose latents fires, and whatever
     loading and extraction raise.
     """
-    from benchmark.jobs.group_training import train_in_groups
+    from benchmark.jobs.group_training import train_in_groups, training_mean
 
     widths, activations = _activations(plan, card, dataset)
     rows = np.arange(len(dataset)) if plan.suite.train_on == "all" else np.flatnonzero(~dataset.heldout)
@@ -41,9 +41,11 @@ def train_seeds(
     try:
         budget = memory_budget(plan.device)
         losses = train_in_groups(plan, card.name, widths, activations, rows, list(key), budget, work)
+        # Also where training starts b_dec at 0: it soon learns the mean, and without it few latents ever fire.
+        means = {i: training_mean(activations, i, rows) for i in widths} if plan.suite.untrained else {}
         return {
             seed: _log_seed(
-                plan, card, dataset, seed, key[seed], activations.pooled, work,
+                plan, card, dataset, seed, key[seed], activations.pooled, means, work,
                 {layer: losses[layer, seed] for layer in widths},
             )
             for seed in key
@@ -95,13 +97,14 @@ def _log_seed(
     seed: int,
     key: str,
     activations: Mapping[int, NDArray[np.float32]],
+    means: Mapping[int, NDArray[np.float64]],
     work: Path,
     losses: Mapping[int, NDArray[np.float32]],
 ) -> tuple[str, Path]:
     import registry
     from benchmark.jobs.group_training import trained_sae
-    from benchmark.sae import quality
-    from registry.queries import feature_path
+    from benchmark.jobs.recording import record
+    from benchmark.sae import TopKSAE, quality
 
     chosen = np.flatnonzero(dataset.heldout) if plan.suite.train_on == "train" else np.arange(len(dataset))
     tags = {**suite_tags(plan, dataset), "encoder": card.name, "seed": str(seed), "key": key}
@@ -120,13 +123,15 @@ def _log_seed(
         folder, rows = Path(temporary), []
         for layer, array in activations.items():
             sae = trained_sae(work, layer, seed, plan.device)
-            features = sae.features(array, dataset.fingerprint, dataset.groups).rounded()
+            untrained = None
+            if layer in means:
+                untrained = TopKSAE(sae.d, sae.n_latents, sae.k, seed=seed).centred(means[layer]).to(plan.device)
+            features = record(sae, array, dataset, plan.suite.codes, folder, layer, untrained=untrained)
             if not all(features.take(part).weights.any() for part in (dataset.heldout, ~dataset.heldout) if part.any()):
                 raise ValueError(
                     f"encoder '{card.name}', layer {layer}, seed {seed}: no latent of its SAE fires on a whole half of "
                     "the samples, so nothing can be compared; the encoder gives nearly the same vector for all of them."
                 )
-            features.save(folder / feature_path(layer))
             measured = quality(sae, np.asarray(array[chosen]), features.take(chosen))._asdict()
             uri = registry.log_sae(
                 sae, dataset=dataset.name, encoder=card.name, layer=layer, seed=seed,

@@ -29,6 +29,29 @@ MEASURES: dict[str, tuple[str, str]] = {
 }
 """Measures of how much of a source encoder is found again in a target, the headline first."""
 
+EXTRAS: dict[str, tuple[str, str]] = {
+    "crossfit_scale_free": (
+        "Cross-fitted, scale-free",
+        "The cross-fitted value with a feature's total activation multiplied by the length of its decoder row as its "
+        "weight: the same however an SAE divides a latent's scale between code and decoder.",
+    ),
+    "naive_scale_free": (
+        "Naive wMPPC, scale-free",
+        "The naive wMPPC with a feature's total activation multiplied by the length of its decoder row as its weight.",
+    ),
+    "untrained": (
+        "Untrained floor",
+        "The cross-fitted value between SAEs of the same sizes as they were before training, their b_dec at the mean "
+        "of the training activations: what random directions of both encoders' activations have in common.",
+    ),
+    "untrained_naive": ("Untrained floor, naive", "The naive wMPPC between SAEs as they were before training."),
+    "paper_code": (
+        "Authors' code",
+        "The naive wMPPC as the authors' published code computes it, with its deviations from Pearson's correlation.",
+    ),
+}
+"""Further measures, some of which a comparison takes only where its suite asks for them."""
+
 CELL_COLUMNS: dict[str, tuple[str, str]] = {
     **MEASURES,
     "low": ("Low", "The 2.5 % point of the cross-fitted value when seeds and groups of samples are resampled."),

@@ -1,6 +1,7 @@
 """The TopK sparse autoencoder."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -8,9 +9,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.features import SparseFeatures
+from benchmark.features import DenseFeatures, Features, SparseFeatures
 from benchmark.sae.step import SparseTopK, top_codes, weighted_rows
 
+CODES = ("topk", "relu")
+"""What can be recorded: the k most active latents of a sample, or all of them."""
 RECORD = 8192
 """Samples recorded at a time."""
 
@@ -64,24 +67,68 @@ class TopKSAE(nn.Module):
         """Return the reconstruction of x (N, d); its backward pass is the exact sparse step."""
         return SparseTopK.apply(x, self.W_enc, self.W_dec, self.b_dec, self.k)
 
-    @torch.inference_mode()
+    @overload
     def features(
         self, x: Tensor | NDArray[Any], samples: str = "", groups: NDArray[np.int64] | None = None
-    ) -> SparseFeatures:
-        """Record the codes of x (N, d), an array (also memory-mapped) or tensor, in bounded memory.
+    ) -> SparseFeatures: ...
 
-        `samples` and `groups` are those of `SparseFeatures`. Raises ValueError for an input that is not (N, d) or not
-        finite.
+    @overload
+    def features(
+        self,
+        x: Tensor | NDArray[Any],
+        samples: str = "",
+        groups: NDArray[np.int64] | None = None,
+        *,
+        codes: Literal["relu"],
+    ) -> DenseFeatures: ...
+
+    @overload
+    def features(
+        self, x: Tensor | NDArray[Any], samples: str = "", groups: NDArray[np.int64] | None = None, *, codes: str
+    ) -> Features: ...
+
+    @torch.inference_mode()
+    def features(
+        self,
+        x: Tensor | NDArray[Any],
+        samples: str = "",
+        groups: NDArray[np.int64] | None = None,
+        *,
+        codes: str = "topk",
+    ) -> Features:
+        """Record the codes of x (N, d), an array (also memory-mapped) or tensor, a block of samples at a time.
+
+        Args:
+            x: activations.
+            samples, groups: those of `SparseFeatures`.
+            codes: "topk" for `SparseFeatures`; "relu" for `DenseFeatures`, the (N, m) activations of all latents before
+                the k largest are chosen, as the authors' code records them.
+
+        Raises:
+            ValueError: the input is not (N, d) or not finite, or `codes` is neither.
         """
+        if codes not in CODES:
+            raise ValueError(f"codes must be one of {', '.join(CODES)}, got '{codes}'.")
         if x.ndim != 2 or x.shape[1] != self.d:
             raise ValueError(f"expected activations of shape (N, {self.d}), got {tuple(x.shape)}.")
+        if codes == "relu":
+            array = np.empty((len(x), self.n_latents), np.float32)
+            for rows, block in self._blocks(x):
+                array[rows] = F.linear(block - self.b_dec, self.W_enc).relu_().float().cpu()
+            array.flags.writeable = False  # the features take it over instead of copying it
+            return DenseFeatures(array, samples, groups)
         values, indices = np.empty((len(x), self.k), np.float32), np.empty((len(x), self.k), np.int32)
+        for rows, block in self._blocks(x):
+            v, i = self.encode(block)
+            values[rows], indices[rows] = v.float().cpu(), i.int().cpu()
+        return SparseFeatures(indices, values, self.n_latents, samples, groups)
+
+    def _blocks(self, x: Tensor | NDArray[Any]) -> Iterator[tuple[slice, Tensor]]:
         for start in range(0, len(x), RECORD):
-            part = x[start : start + RECORD]
+            rows = slice(start, start + RECORD)
+            part = x[rows]
             block = (part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))).to(self.W_enc)
             finite = torch.isfinite(block).all(1)
             if not bool(finite.all()):
                 raise ValueError(f"the activation of sample {start + int((~finite).nonzero()[0])} is not finite.")
-            v, i = self.encode(block)
-            values[start : start + RECORD], indices[start : start + RECORD] = v.float().cpu(), i.int().cpu()
-        return SparseFeatures(indices, values, self.n_latents, samples, groups)
+            yield rows, block

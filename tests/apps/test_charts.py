@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from apps import charts, data
-from benchmark.metrics.describe import CELL_COLUMNS, MEASURES
+from benchmark.metrics.describe import CELL_COLUMNS, EXTRAS, MEASURES
 
 
 @pytest.fixture
@@ -31,6 +31,16 @@ def test_the_tooltip_shows_every_measure_and_the_interval(shown):
     assert next(iter(spec["datasets"].values()))[0]["interval"] == "0.09 to 0.12"
 
 
+def test_measures_that_only_some_runs_have_are_shown_where_they_are(shown):
+    assert list(data.measures(shown)) == list(MEASURES)
+    more = shown.assign(untrained=0.25, paper_code=0.5)
+    assert list(data.measures(more)) == [*MEASURES, "untrained", "paper_code"]
+    spec = charts.heatmap(more, "untrained", ORDER, 3).to_dict()
+    rect = spec["layer"][0]["encoding"]
+    assert rect["color"]["field"] == "untrained" and rect["color"]["title"] == EXTRAS["untrained"][0]
+    assert {"untrained", "paper_code"} <= {item["field"] for item in rect["tooltip"]}
+
+
 def test_cells_without_a_chance_level_are_drawn(shown):
     spec = charts.heatmap(shown.assign(chance=float("nan")), "chance", ORDER, 3).to_dict()
     assert all(row["chance"] is None for row in next(iter(spec["datasets"].values())))
@@ -43,5 +53,5 @@ def test_many_encoders_are_drawn_without_numbers():
 
 
 def test_every_measure_has_a_title_and_one_sentence():
-    for title, text in CELL_COLUMNS.values():
+    for title, text in (CELL_COLUMNS | EXTRAS).values():
         assert title and text.endswith(".") and text.count(". ") == 0

@@ -20,7 +20,7 @@ ARTIFACTS = {
 LONG = [
     "suite", "dataset", "source", "target", "source_layer", "target_layer", "source_seed", "target_seed", "aggregate",
     "codes", "recorded_on", "n_samples", "naive", "chance", "calibrated", "p_value", "crossfit", "low", "high",
-    "mppc", "mppc_chance",
+    "mppc", "mppc_chance", "crossfit_scale_free", "naive_scale_free", "untrained", "untrained_naive",
 ]  # fmt: skip
 
 
@@ -53,12 +53,14 @@ def test_a_compare_run_holds_every_artifact_and_metric(compared, here):
     for cell in shown.itertuples():
         name = f"{cell.source}/{cell.target}"
         for prefix, value in (("wmppc", cell.naive), ("wmppc_crossfit", cell.crossfit), ("wmppc_chance", cell.chance),
-                              ("wmppc_calibrated", cell.calibrated)):  # fmt: skip
+                              ("wmppc_calibrated", cell.calibrated), ("wmppc_untrained", cell.untrained),
+                              ("wmppc_crossfit_scale_free", cell.crossfit_scale_free)):  # fmt: skip
             assert run.metrics[f"{prefix}/{name}"] == pytest.approx(value)
     assert run.metrics["n_samples"] == shown.n_samples.iloc[0] < 600
     assert (run.status, run.kind, run.suite, run.dataset) == ("FINISHED", "compare", "quickstart", "scenes")
     assert "cross-fitted" in out and "chance level" in out and "make ui" in out and "make app" in out
     assert "With 2 seeds they show the samples' share" in out
+    assert "before training (floor)" in out and "authors" not in out
     assert "CAUTION: Only" in out  # at a few hundred samples the numbers are not to be believed
 
 
@@ -219,6 +221,22 @@ def test_all_layers_give_both_aggregates(tiny):
     table = registry.table(newest().run_id, "matrix.parquet")
     assert set(table["aggregate"]) == {"layer_mean", "last"}
     assert set(table.loc[table["aggregate"] == "layer_mean", "source_layer"]) == {"0,1,2", "0,1"}
+
+
+def test_what_leaves_nothing_to_compare_is_the_users_mistake(tiny):
+    code, _, error = tiny("--min-count", "700", encoders="one.yaml")
+    assert code == 2 and "min_count = 700 leaves no feature of layer" in error and error.count("\n") <= 1
+
+
+def test_the_authors_code_is_a_switch_of_every_suite(tiny):
+    code, out, _ = tiny("--paper-code", "--untrained", "false", encoders="one.yaml")
+    run = newest()
+    table, cells = (registry.table(run.run_id, f"{name}.parquet") for name in ("matrix", "cells"))
+    assert code == 0 and "authors' published code" in out and "floor" not in out and "untrained" not in table
+    sizes = (table.n_samples - 1) / table.n_samples
+    np.testing.assert_allclose(table.paper_code, table.naive * sizes, atol=1e-5)
+    shown = cells[cells.recorded_on == "heldout"].iloc[0]
+    assert run.metrics[f"wmppc_paper_code/{shown.source}/{shown.target}"] == pytest.approx(shown.paper_code)
 
 
 def test_two_seeds_of_one_encoder_are_a_comparison(tiny):

@@ -116,6 +116,14 @@ def test_a_download_of_no_stated_size_is_unknown_rather_than_here(printed):
     assert "Download  ?: encoders ? " in out and "Disk      at least" in out
 
 
+def test_features_without_topk_are_told_to_be_large(printed):
+    stated = FAR + "  shape: 2x16\n  download_mb: 9\n  gflop: 1.0\n"
+    topk, relu = (printed(stated, codes=codes) for codes in ("topk", "relu"))
+    assert "without TopK (codes: relu)" in relu and "without TopK" not in topk
+    # 2 seeds, trained and not, 600 samples of 128 float16 (or 4 slots) and a group.
+    assert row(relu, "far")["features"] == "634 kB" and row(topk, "far")["features"] == "58 kB"
+
+
 def test_vectors_made_elsewhere_take_no_activations_and_no_time_to_encode(printed, tmp_path):
     (tmp_path / "ids.txt").write_text("a\nb\n")
     np.save(tmp_path / "L00.npy", np.zeros((2, 8), np.float32))

@@ -20,6 +20,9 @@ from benchmark.jobs.estimate import download, estimate_comparison, estimate_enco
 from benchmark.jobs.layer_groups import training_bytes
 from benchmark.jobs.matrix import compare_pairs
 from benchmark.jobs.plan import make_plan
+from benchmark.jobs.sides import Recorded
+
+AMPLE = 1 << 40
 
 
 def card(**fields):
@@ -42,8 +45,8 @@ def test_disk_is_what_a_real_run_writes(tiny, here):
             for path in Path(mlflow.artifacts.download_artifacts(uri)).rglob("model.safetensors")
         )
         assert found.models < models < 1.15 * found.models + 2000 * len(saes)
-        features = sum(path.stat().st_size for path in (run / "features").iterdir())
-        assert found.features < features < 1.05 * found.features + 2000 * len(saes)
+        features = sum(path.stat().st_size for path in run.glob("features*/*"))
+        assert found.features < features < 1.05 * found.features + 4000 * len(saes)
         passes = {file.parent for file in Path(".cache/activations").glob(f"{item.name}-*/**/*.npy")}
         written = [sum(file.stat().st_size for file in path.glob("*.npy")) for path in passes]
         assert any(found.activations < size < found.activations + 1000 * len(saes) for size in written), written
@@ -87,7 +90,7 @@ def test_towers_of_one_model_are_fetched_once_and_commits_of_it_each():
 
 def test_the_comparison_is_counted_over_pairs_of_layers_and_seeds(here):
     plan = make_plan(CompareConfig(encoders=("cards.yaml",), seeds=(0, 1), permutations=3, folds=2, k=2))
-    found = estimate_comparison(plan, [(8, 8, 8), (16,)], 300, [150])
+    found = estimate_comparison(plan, [(8, 8, 8), (16,)], 300, [150], AMPLE)
     # Sides 3, 3, 1, 1 layers: 3x3 + 3x1 four times + 1x1.
     assert (found.pairs, found.layer_pairs) == (6, 9 + 4 * 3 + 1)
 
@@ -95,29 +98,72 @@ def test_the_comparison_is_counted_over_pairs_of_layers_and_seeds(here):
 def test_the_comparison_pays_for_every_evaluation_layer_and_sample_set(here, monkeypatch):
     monkeypatch.setattr(module.rates, "pair_seconds", lambda n, *_: n)
     monkeypatch.setattr(module.rates, "layer_seconds", lambda n, *_: 1000 * n)
-    plan = make_plan(CompareConfig(encoders=("cards.yaml",), seeds=(0,), permutations=3, folds=2, k=2))
-    several = estimate_comparison(plan, [(8, 8, 8), (8,)], 1, [1, 10]).seconds
-    # 3 pairs of layers and the last pair, each with the value, 3 permutations and 2 folds; 4 layers and the last two.
-    assert several == 11 * ((3 + 1) * 6 + 1000 * (4 + 2))
-    assert estimate_comparison(plan, [(8,), (8,)], 1, [1]).seconds == 6 + 1000 * 2
+    options = {"encoders": ("cards.yaml",), "permutations": 3, "folds": 2, "k": 2}
+
+    def seconds(widths, n_samples, **more):
+        plan = make_plan(CompareConfig(**options | {"seeds": (0,), "untrained": False} | more))
+        return estimate_comparison(plan, widths, 1, n_samples, AMPLE).seconds
+
+    # 3 pairs of layers and the last pair, each with the value, 3 permutations and 2 folds, and with the scale-free
+    # value and 2 folds; 4 layers and the last two, for each of both.
+    plain, free = 4 * 6 + 1000 * (4 + 2), 4 * 3 + 1000 * (4 + 2)
+    assert seconds([(8, 8, 8), (8,)], [1, 10]) == 11 * (plain + free)
+    one, one_free = 6 + 1000 * 2, 3 + 1000 * 2
+    assert seconds([(8,), (8,)], [1]) == one + one_free
+    assert seconds([(8,), (8,)], [1], paper_code=True) == one + one_free + 2
+    # Before training: the first seeds of both, and two seeds of each.
+    assert seconds([(8,), (8,)], [1], untrained=True) == one + 2 * one_free
+    assert seconds([(8,), (8,)], [1], untrained=True, seeds=(0, 1, 2)) == 15 * (one + one_free) + 3 * one_free
 
 
-def test_time_and_memory_of_a_comparison_are_of_the_order_of_the_real_ones(here):
+def test_time_and_memory_of_a_comparison_are_of_the_order_of_the_real_ones(here, tmp_path):
     n, width, n_layers, k = 8000, 64, 2, 32
-    plan = make_plan(CompareConfig(encoders=("cards.yaml",), seeds=(0, 1), permutations=2, folds=3, k=k))
+    plan = make_plan(
+        CompareConfig(encoders=("cards.yaml",), seeds=(0, 1), permutations=2, folds=3, k=k, untrained=False)
+    )
     rng = np.random.default_rng(0)
 
-    def features():
+    def written(name):
         indices = np.argsort(rng.random((n, 8 * width)), axis=1)[:, :k]
-        return SparseFeatures(indices, rng.random((n, k), np.float32) + 0.1, 8 * width)
+        features = SparseFeatures(indices, rng.random((n, k), np.float32) + 0.1, 8 * width).rounded()
+        features.save(tmp_path / name)
+        return tmp_path / name
 
-    found = estimate_comparison(plan, [(width,) * n_layers] * 2, n, [n // 2])
-    tracemalloc.start()
-    sides = {(name, seed): {i: features() for i in range(n_layers)} for name in "ab" for seed in (0, 1)}
-    tracemalloc.reset_peak()
-    begun = time.perf_counter()
-    compare_pairs(sides, {"heldout": np.arange(n // 2)}, permutations=2, folds=3)
-    seconds, peak = time.perf_counter() - begun, tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert found.seconds == pytest.approx(seconds, rel=0.8)  # other processes may have the cores meanwhile
-    assert 0.5 * peak < found.memory < 1.5 * peak
+    norms = tmp_path / "norms.npy"
+    np.save(norms, np.full(8 * width, 2, np.float32))
+    sides = {
+        (name, seed): Recorded(
+            {i: written(f"{name}{seed}{i}") for i in range(n_layers)}, n, dict.fromkeys(range(n_layers), norms)
+        )
+        for name in "ab"
+        for seed in (0, 1)
+    }
+    for budget in (AMPLE, 2 * max(side.size(n // 2) for side in sides.values())):
+        found = estimate_comparison(plan, [(width,) * n_layers] * 2, n, [n // 2], budget)
+        tracemalloc.start()
+        begun = time.perf_counter()
+        compare_pairs(plan.suite, sides, {"heldout": np.arange(n // 2)}, budget=budget)
+        seconds, peak = time.perf_counter() - begun, tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert found.seconds == pytest.approx(seconds, rel=0.8)  # other processes may have the cores meanwhile
+        assert 0.5 * peak < found.memory < 1.6 * peak, found.memory / peak
+
+
+def test_less_memory_than_all_features_take_makes_a_comparison_hold_fewer(here):
+    plan = make_plan(CompareConfig(encoders=("cards.yaml",), seeds=(0, 1), permutations=2, folds=3, k=32))
+    wide = [(64, 64)] * 10
+    ample, few, none = (estimate_comparison(plan, wide, 8000, [4000], b).memory for b in (AMPLE, 30_000_000, 1))
+    assert none < few < ample and ample - few > 10_000_000
+
+
+def test_features_without_topk_take_all_latents(here):
+    options = {"encoders": ("cards.yaml",), "seeds": (0,), "k": 4, "untrained": False, "max_samples": 600}
+    stated, sizes = card(shape="2x8"), {}
+    for codes in ("topk", "relu"):
+        plan = make_plan(CompareConfig(**options, codes=codes, layers="all"))
+        sizes[codes] = estimate_encoder(plan, stated, 600, 300, 1 << 30)
+    assert sizes["relu"].features == 2 * 600 * (64 * 2 + 8) and sizes["topk"].features == 2 * 600 * (4 * 4 + 8)
+    both = estimate_encoder(
+        make_plan(CompareConfig(**options | {"untrained": True}, layers="all")), stated, 600, 300, 1
+    )
+    assert both.features == 2 * sizes["topk"].features

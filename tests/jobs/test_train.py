@@ -4,12 +4,13 @@ import contextlib
 import json
 
 import numpy as np
+import pandas as pd
 
 import registry
 from benchmark.catalog import EncoderCard, read_cards
 from benchmark.datasets import load_dataset
 from benchmark.encoders import load_encoder
-from benchmark.features import SparseFeatures
+from benchmark.features import DenseFeatures, SparseFeatures
 from benchmark.jobs.activations import extract
 
 SMALL = ["--max-samples", "300", "--epochs", "1", "--k", "4", "--seeds"]
@@ -79,8 +80,8 @@ def test_what_another_process_trained_while_this_one_waited_is_used(command, her
     waiting = []
     finished = train._finished
 
-    def noted(card, key):
-        done = finished(card, key)
+    def noted(plan, card, key):
+        done = finished(plan, card, key)
         if not waiting and not done:
             waiting.append((plans[0], card, load_dataset("scenes", 300, here / ".cache", progress=False), key))
         return done
@@ -123,3 +124,46 @@ def test_one_pass_over_the_data_serves_layers_tokens_and_cards_that_need_no_more
         code, out, error = command("train", "--encoders", card, *SMALL, "1", *more)
         assert code == 0 and "trained" in out, error
     assert len(set(here.glob(passes)) - before) == 1
+
+
+def test_features_without_topk_are_of_the_same_sae_under_another_key(command, here):
+    found = {}
+    for codes in ("topk", "relu"):
+        code, out, error = command("train", "--encoders", "one.yaml", *SMALL, "9", "--codes", codes)
+        assert code == 0 and "trained" in out, error
+        run = run_of("tiny-vit", "9")
+        found[codes] = run.key, registry.features(run.run_id, 2), registry.verified(run.run_id)
+    (first, topk, _), (second, relu, folder) = found["topk"], found["relu"]
+    assert first != second and isinstance(topk, SparseFeatures) and isinstance(relu, DenseFeatures)
+    kept = topk.to_dense()
+    np.testing.assert_array_equal(relu.array[kept > 0], kept[kept > 0])
+    assert (kept > 0).sum(1).max() == 4 < (relu.array > 0).sum(1).mean()
+    sizes = [path.stat().st_size - 300 * (relu.n_latents * 2 + 8) for path in folder.glob("features*/*")]
+    assert len(sizes) == 2 and max(sizes) < 1000  # trained and not, in float16, and their headers
+    code, _, error = command("train", "--encoders", "one.yaml", *SMALL, "9", "--codes", "gelu")
+    assert code == 2 and "unknown codes 'gelu'" in error
+
+
+def test_a_run_without_what_a_comparison_reads_is_made_again_and_one_with_more_is_reused(command, here):
+    own = ["train", "--encoders", "one.yaml", *SMALL, "10"]
+    assert command(*own, "--untrained", "false")[0] == 0
+    bare = run_of("tiny-vit", "10")
+    assert not (registry.verified(bare.run_id) / "features_untrained").exists()
+    assert "trained" in command(*own)[1]
+    full = run_of("tiny-vit", "10")
+    assert full.key == bare.key and full.run_id != bare.run_id
+    assert "reused" in command(*own)[1] and "reused" in command(*own, "--untrained", "false")[1]
+    floor = SparseFeatures.load(registry.verified(full.run_id) / "features_untrained" / "L02.safetensors")
+    trained = registry.features(full.run_id, 2)
+    assert floor.samples == trained.samples and np.array_equal(floor.groups, trained.groups)
+    assert floor.n_latents == trained.n_latents and not np.array_equal(floor.values, trained.values)
+
+
+def test_the_lengths_of_the_decoders_rows_are_recorded(command, here):
+    assert command("train", "--encoders", "one.yaml", *SMALL, "9")[0] == 0
+    for run_id in registry.runs(kind="train", encoder="tiny-vit", seed="9").run_id:
+        folder = registry.verified(run_id)
+        sae = registry.load_sae(pd.read_parquet(folder / "saes.parquet").model_uri.iloc[0])
+        norms = np.linalg.norm(sae.W_dec.detach().numpy(), axis=1)
+        np.testing.assert_allclose(np.load(folder / "decoder_norms" / "L02.npy"), norms, rtol=1e-6)
+        assert norms.std() > 0

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmark.features import DenseFeatures, SparseFeatures
 from benchmark.sae import TopKSAE
 
 
@@ -88,6 +89,20 @@ def test_features_are_the_codes_and_refuse_what_is_not_finite():
         sae.features(x)
     with pytest.raises(ValueError, match=r"\(N, 6\).*\(30, 5\)"):
         sae.features(x[:, :5])
+
+
+def test_features_without_topk_are_all_activations(monkeypatch):
+    monkeypatch.setattr("benchmark.sae.topk.RECORD", 7)
+    sae = TopKSAE(6, 10, 3, seed=0).centred(np.full(6, 0.1))
+    x = np.random.default_rng(0).standard_normal((30, 6), dtype=np.float32)
+    features = sae.features(x, "ids", np.arange(30) // 2, codes="relu")
+    wanted = np.maximum((x - 0.1) @ sae.W_enc.detach().numpy().T, 0)
+    np.testing.assert_allclose(features.array, wanted, atol=1e-6)
+    assert isinstance(features, DenseFeatures) and features.samples == "ids" and features.groups[3] == 1
+    topk = sae.features(x)
+    assert isinstance(topk, SparseFeatures) and (topk.to_dense() <= features.array + 1e-6).all()
+    with pytest.raises(ValueError, match="codes must be one of topk, relu, got 'gelu'"):
+        sae.features(x, codes="gelu")
 
 
 @pytest.mark.parametrize("sizes", [(0, 8, 2), (4, 0, 1), (4, 8, 0), (4, 8, 9)])
