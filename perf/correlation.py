@@ -2,6 +2,7 @@
 
     python perf/correlation.py                              # N=20,000, m=6,144, k=32
     python perf/correlation.py --samples 118287 --rounds 3  # COCO's size
+    python perf/correlation.py --parts bound --samples 118287
     python perf/correlation.py --parts scaling              # in N, m, k and threads
     python perf/correlation.py --parts layers --samples 118287
     python perf/correlation.py --parts permutations --samples 118287 --rounds 3
@@ -15,7 +16,7 @@ adds    the lower bound of any kernel that adds up co-activations one by one: N 
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -26,9 +27,11 @@ from scipy.sparse import csr_array
 from benchmark.features import SparseFeatures
 from benchmark.metrics import chance, max_correlation, wmppc_layers
 from benchmark.metrics.correlation import available_cores
+from benchmark.metrics.kernel import AHEAD, prefetch
 from benchmark.metrics.prepared import prepare
 
-Job = Callable[[], object]
+Job = tuple[Callable[[], Sequence[object]], Callable[..., object]]
+"""What makes a job's arguments, which is not timed, and the job."""
 
 
 def zipf_features(n: int, m: int, k: int, seed: int) -> SparseFeatures:
@@ -80,9 +83,13 @@ def sparse_scipy(a: SparseFeatures, b: SparseFeatures) -> np.ndarray:
 
 @njit(nogil=True, fastmath=True)
 def scattered_adds(ptr, rows, vals, indices, values, first, last, row):  # noqa: ANN001, ANN201 - compiled
-    """Add up the co-activations of some source latents, each into the same row."""
+    """Add up the co-activations of some source latents, all into the same row."""
+    end = len(rows) - 1
     for i in range(first, last):
         for p in range(ptr[i], ptr[i + 1]):
+            ahead = rows[min(p + AHEAD, end)]
+            prefetch(indices, ahead)
+            prefetch(values, ahead)
             x, v = rows[p], vals[p]
             for t in range(indices.shape[1]):
                 row[indices[x, t]] += v * values[x, t]
@@ -102,30 +109,31 @@ def bound(a: SparseFeatures, b: SparseFeatures) -> Job:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(part, range(8 * threads)))
 
-    return job
+    return ready(job)
+
+
+def ready(job: Callable[..., object], *args: object) -> Job:
+    """Return a job that gets the same arguments every time."""
+    return lambda: args, job
+
+
+def unprepared(a: SparseFeatures, b: SparseFeatures, job: Callable[..., object]) -> Job:
+    """Return a job that gets features of which nothing is prepared."""
+    return lambda: [f.take(np.arange(f.n_samples)) for f in (a, b)], job
 
 
 def medians(jobs: dict[str, Job], rounds: int) -> dict[str, float]:
     """Return the median seconds of each job, alternating."""
     times: dict[str, list[float]] = {name: [] for name in jobs}
-    for job in jobs.values():
-        job()
+    for make, job in jobs.values():
+        job(*make())
     for _ in range(rounds):
-        for name, job in jobs.items():
+        for name, (make, job) in jobs.items():
+            args = make()
             start = time.perf_counter()
-            job()
+            job(*args)
             times[name].append(time.perf_counter() - start)
     return {name: float(np.median(found)) for name, found in times.items()}
-
-
-def fresh(*features: SparseFeatures) -> list[SparseFeatures]:
-    """Return copies for which nothing is prepared."""
-    return [f.take(np.arange(f.n_samples)) for f in features]
-
-
-def unprepared(a: SparseFeatures, b: SparseFeatures, job: Callable[[SparseFeatures, SparseFeatures], object]) -> Job:
-    """Return a job that gets new copies for every call; copying them is timed too (about 2 % of an evaluation)."""
-    return lambda: job(*fresh(a, b))
 
 
 def against(n: int, m: int, k: int, rounds: int) -> None:
@@ -135,19 +143,34 @@ def against(n: int, m: int, k: int, rounds: int) -> None:
     tensors = [torch.from_numpy(x.copy()) for x in arrays]
     reference = dense_torch(*tensors).numpy() * n / (n - 1)
     print(f"N={n:,} m={m:,} k={k}, largest difference {np.abs(max_correlation(a, b).source - reference).max():.1e}")
-    found = medians(
-        {
-            "ours": unprepared(a, b, max_correlation),
-            "ours, prepared": lambda: max_correlation(a, b),
-            "adds": bound(a, b),
-            "dense": lambda: dense_torch(*tensors),
-            "numpy": lambda: dense_numpy(*arrays),
-            "sparse": lambda: sparse_scipy(a, b),
-        },
-        rounds,
-    )
+    others: dict[str, Job] = {
+        "dense": ready(dense_torch, *tensors),
+        "numpy": ready(dense_numpy, *arrays),
+        "sparse": ready(sparse_scipy, a, b),
+    }
+    show(medians({**kernels(a, b), **others}, rounds))
+
+
+def kernels(a: SparseFeatures, b: SparseFeatures) -> dict[str, Job]:
+    """Return ours, with nothing and with everything prepared, and the lower bound."""
+    return {
+        "ours": unprepared(a, b, max_correlation),
+        "ours, prepared": ready(max_correlation, a, b),
+        "adds": bound(a, b),
+    }
+
+
+def show(found: dict[str, float]) -> None:
+    """Print times in units of ours."""
     for name, seconds in found.items():
         print(f"  {name:<15} {seconds * 1e3:10.1f} ms   {seconds / found['ours']:8.2f} x ours")
+
+
+def against_bound(n: int, m: int, k: int, rounds: int) -> None:
+    """Print ours against the additions alone: no (N, m) array is made."""
+    a, b = (zipf_features(n, m, k, seed) for seed in (0, 1))
+    print(f"N={n:,} m={m:,} k={k}")
+    show(medians(kernels(a, b), rounds))
 
 
 def scaling(n: int, m: int, k: int, rounds: int) -> None:
@@ -189,7 +212,7 @@ def permutations(n: int, m: int, k: int, rounds: int) -> None:
 def main() -> None:
     """Run the parts asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", default=["against"], help="against, scaling, layers, permutations")
+    parser.add_argument("--parts", nargs="+", default=["against"], help="against, bound, scaling, layers, permutations")
     parser.add_argument("--samples", type=int, default=20000)
     parser.add_argument("--latents", type=int, default=6144)
     parser.add_argument("--k", type=int, default=32)
@@ -199,6 +222,7 @@ def main() -> None:
     size = args.samples, args.latents, args.k
     parts = {
         "against": lambda: against(*size, args.rounds),
+        "bound": lambda: against_bound(*size, args.rounds),
         "scaling": lambda: scaling(*size, args.rounds),
         "layers": lambda: layer_pairs(*size, args.layers),
         "permutations": lambda: permutations(*size, args.rounds),

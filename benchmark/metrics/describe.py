@@ -6,9 +6,9 @@ Each entry is column name -> (title, one sentence). Nothing is imported here.
 MEASURES: dict[str, tuple[str, str]] = {
     "crossfit": (
         "Cross-fitted",
-        "Every source feature's partner is chosen on all folds of the samples but one and their correlation is taken "
-        "on the fold left out; the value is the sum of activation times held-out correlation over features and folds, "
-        "divided by the sum of activation: about 0 where nothing is shared, at any number of samples.",
+        "Every source feature's partner is chosen on all folds of the samples but one; covariances and variances are "
+        "taken on the fold left out, added up over the folds and divided to a correlation; the value is the mean of "
+        "these correlations weighted by total activation: about 0 where nothing is shared, at any number of samples.",
     ),
     "naive": (
         "Naive wMPPC",

@@ -17,7 +17,7 @@ BUCKETS = 1 << 14
 
 
 @intrinsic
-def _prefetch(typing_context, array, row):
+def prefetch(typing_context, array, row):
     """Ask for the cache lines of one row of a C-contiguous 2-D array."""
 
     def codegen(context, builder, signature, args):
@@ -39,7 +39,7 @@ def _prefetch(typing_context, array, row):
 
 
 @intrinsic
-def _fmax(typing_context, a, b):
+def fmax(typing_context, a, b):
     """maxnum without NaN handling: unlike numba's max() on floats, it vectorises."""
 
     def codegen(context, builder, signature, args):
@@ -140,8 +140,8 @@ def max_rows(
             acc[j] = 0
         for p in range(ptr[i], ptr[i + 1]):
             ahead = rows[min(p + AHEAD, last)]
-            _prefetch(b_idx, ahead)
-            _prefetch(b_val, ahead)
+            prefetch(b_idx, ahead)
+            prefetch(b_val, ahead)
             x, v = rows[p], acc.dtype.type(vals[p])
             for t in range(k):
                 acc[b_idx[x, t]] += v * b_val[x, t]
@@ -154,8 +154,8 @@ def max_rows(
             for j in range(len(r)):
                 c = np.float32(r[j] * sa * scale[j] - ha * shift[j])
                 r[j] = c
-                top = _fmax(top, c)
-                gain = _fmax(gain, c - high[j])
+                top = fmax(top, c)
+                gain = fmax(gain, c - high[j])
             if gain > 0:  # rare: a column's maximum rises about log(m) times
                 for j in range(len(r)):
                     if r[j] > high[j]:
