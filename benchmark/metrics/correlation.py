@@ -132,7 +132,7 @@ def sparse_maxima(
                 return list(best.values())
             kind, latents = part
             kernel.max_rows(
-                a.ptr, a.rows, a.vals, b.indices, b.values, *scales[kind], latents, scratch[kind],
+                a.ptr, a.rows, a.vals, a.order, b.indices, b.values, *scales[kind], latents, scratch[kind],
                 row, row_arg, *best[kind],
             )  # fmt: skip
 

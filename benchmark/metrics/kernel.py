@@ -12,7 +12,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 BLOCK = 256
-AHEAD = 8
+AHEAD = 12
 BUCKETS = 1 << 14
 
 
@@ -124,9 +124,13 @@ def repetition(ptr, vals):
 
 @njit(nogil=True, fastmath=True, cache=True)
 def max_rows(
-    ptr, rows, vals, b_idx, b_val, scale_a, shift_a, scale_b, shift_b, latents, acc, row, row_arg, column, column_arg
-):
+    ptr, rows, vals, order, b_idx, b_val, scale_a, shift_a, scale_b, shift_b, latents,
+    acc, row, row_arg, column, column_arg,
+):  # fmt: skip
     """Write the row maxima of some `latents` of the source and update the column maxima with them.
+
+    Sample x of the source is paired with the target's sample order[x], or with x where `order` is None (which numba
+    compiles apart).
 
     r_ij = acc_ij * scale_a_i * scale_b_j - shift_a_i * shift_b_j. Strict comparison and ascending `latents` keep the
     lowest index of a tie. `acc` decides the precision of the sums; correlations are float32 either way, so that
@@ -139,10 +143,12 @@ def max_rows(
         for j in range(n):
             acc[j] = 0
         for p in range(ptr[i], ptr[i + 1]):
-            ahead = rows[min(p + AHEAD, last)]
+            x, ahead = rows[p], rows[min(p + AHEAD, last)]
+            if order is not None:
+                x, ahead = order[x], order[ahead]
             prefetch(b_idx, ahead)
             prefetch(b_val, ahead)
-            x, v = rows[p], acc.dtype.type(vals[p])
+            v = acc.dtype.type(vals[p])
             for t in range(k):
                 acc[b_idx[x, t]] += v * b_val[x, t]
         best, where = np.float32(-2), 0

@@ -34,6 +34,8 @@ class Prepared:
     """(m,) 1 / standard deviation of the values above; 0 for constant latents."""
     repetition: NDArray[np.float64]
     """(m,) sum over a latent's distinct values of (times it occurs)^2."""
+    order: NDArray[np.int32] | None = None
+    """(N,) of a source: its sample x is paired with the target's sample order[x]; None: with x."""
 
     @property
     def n_samples(self) -> int:
@@ -71,11 +73,8 @@ def prepare_all(features: Iterable[Features], threads: int) -> None:
 
 
 def repaired(source: Prepared, order: NDArray[np.int64]) -> Prepared:
-    """Return a source whose sample x is paired with the target's sample order[x].
-
-    Only the latent-major copy is changed, which is all that is read of a source; nothing is sorted or measured again.
-    """
-    return replace(source, rows=order.astype(np.int32)[source.rows])
+    """Return a source whose sample x is paired with the target's sample order[x]; nothing is copied or measured again."""
+    return replace(source, order=order.astype(np.int32))
 
 
 def _prepare(features: SparseFeatures) -> Prepared:
