@@ -73,7 +73,7 @@ def prepare_all(features: Iterable[Features], threads: int) -> None:
 
 
 def repaired(source: Prepared, order: NDArray[np.int64]) -> Prepared:
-    """Return a source whose sample x is paired with the target's sample order[x]; nothing is copied or measured again."""
+    """Return a source whose sample x is paired with the target's sample order[x]; nothing is copied or measured."""
     return replace(source, order=order.astype(np.int32))
 
 
