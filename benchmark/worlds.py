@@ -44,13 +44,13 @@ class WorldConfig:
 
     def checked(self) -> "WorldConfig":
         """Return the configuration with `n_target` filled in; raises ValueError for one that cannot be planted."""
-        shared = round(self.share * self.n_latents) * self.splits
-        target = self.n_target or max(self.n_latents, shared)
         for name in ("share", "fidelity", "amplitude"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}.")
         if min(self.n_latents, self.k, self.splits, self.captions) < 1:
             raise ValueError("n_latents, k, splits and captions must be at least 1.")
+        shared = round(self.share * self.n_latents) * self.splits
+        target = self.n_target or max(self.n_latents, shared)
         if target < shared:
             raise ValueError(f"{shared} counterparts do not fit into {target} features of the second encoder.")
         if self.k > HIGHEST_RATE * self.n_latents:

@@ -72,6 +72,8 @@ def test_rescaling_keeps_what_fires():
     ("wrong", "words"),
     [
         ({"share": 1.5}, "share"),
+        ({"share": float("nan")}, "share must be between 0 and 1, got nan"),
+        ({"share": float("inf")}, "share must be between 0 and 1, got inf"),
         ({"k": 0}, "at least 1"),
         ({"k": 30}, "lower k"),
         ({"splits": 4, "n_target": 60, "share": 1.0}, "do not fit"),

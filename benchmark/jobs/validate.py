@@ -22,6 +22,8 @@ from benchmark.worlds import WorldConfig
 
 LEAST = 10
 """Samples a fold that worlds with five captions an image need."""
+FEWEST_LATENTS = 10
+"""With fewer source features not every kind of feature that Comparative Sharedness is tried on would occur."""
 ENOUGH_TO_PROBE = 200
 """Samples of each half among which every value of every factor occurs."""
 
@@ -70,6 +72,8 @@ def _world(config: ValidateConfig) -> WorldConfig:
         )
     if min(config.seeds) < 0:
         raise InputError(f"seeds must be at least 0, got {min(config.seeds)}.")
+    if config.n_latents < FEWEST_LATENTS:
+        raise InputError(f"n_latents must be at least {FEWEST_LATENTS}, got {config.n_latents}.")
     world = WorldConfig(n_latents=config.n_latents, k=config.k)
     try:
         for share in config.shares:
@@ -82,6 +86,12 @@ def _world(config: ValidateConfig) -> WorldConfig:
 def _suite(config: ValidateConfig) -> tuple[Plan, PairedDataset]:
     """Return the suite whose trained SAEs are looked at; raises InputError for one that cannot be validated."""
     plan = make_plan(RunConfig(suite=config.suite, max_samples=config.max_samples, device=config.device))
+    for name, wanted in (("codes", "topk"), ("train_on", "train")):
+        if (value := getattr(plan.suite, name)) != wanted:
+            raise InputError(
+                f"the suite '{plan.suite.name}' has {name}: {value}, but features are validated by their TopK codes on "
+                "samples that no SAE was trained on; choose another suite."
+            )
     if len(plan.encoders) < 2:
         raise InputError(f"the suite '{plan.suite.name}' has one encoder; partners need two or more.")
     dataset = load_dataset(plan.suite.dataset, plan.suite.max_samples, CACHE)
@@ -96,15 +106,13 @@ def _suite(config: ValidateConfig) -> tuple[Plan, PairedDataset]:
 
 
 def _world_tables(config: ValidateConfig, world: WorldConfig) -> dict[str, pd.DataFrame]:
-    samples = sorted(set(config.samples))
-    grid = estimate_grid(
-        samples, config.shares, config.seeds, world, permutations=config.permutations, folds=config.folds
-    )
+    samples, shares, seeds = sorted(set(config.samples)), sorted(set(config.shares)), sorted(set(config.seeds))
+    grid = estimate_grid(samples, shares, seeds, world, permutations=config.permutations, folds=config.folds)
     return {
         "estimates": grid,
         "errors": errors(grid),
         "identified": identified_from(grid),
-        "sharedness": sharedness_grid(samples, config.seeds, world, folds=config.folds),
+        "sharedness": sharedness_grid(samples, seeds, world, folds=config.folds),
     }
 
 

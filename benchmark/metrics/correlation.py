@@ -45,8 +45,10 @@ def max_correlation(source: Side, target: Side, *, device: str = "cpu", threads:
         threads: threads of the sparse kernel; None: all available cores. The result does not depend on it.
 
     Raises:
-        ValueError: the sides do not belong to the same samples in the same order.
+        ValueError: the sides do not belong to the same samples in the same order, or there are fewer than one thread.
     """
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}.")
     sources, targets = layers(source), layers(target)
     check_same_samples(sources, targets)
     if device == "cpu":

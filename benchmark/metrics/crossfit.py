@@ -27,7 +27,7 @@ from benchmark.metrics.correlation import Side, check_same_samples, layers, max_
 from benchmark.metrics.groups import folds as make_folds
 from benchmark.metrics.groups import shared_groups
 from benchmark.metrics.held_out import BLOCKS, Sums, held_out
-from benchmark.metrics.wmppc import Aggregate
+from benchmark.metrics.wmppc import Aggregate, dead_layer
 
 
 class CrossFit(NamedTuple):
@@ -47,8 +47,8 @@ def crossfit(
 ) -> float:
     """Return the cross-fitted wMPPC from source to target; about 0 where nothing is shared, at any N.
 
-    Raises ValueError when the features belong to different samples, there are fewer groups than folds, or no source
-    feature is active.
+    Raises ValueError when the features belong to different samples, there are fewer groups than two a fold, or no
+    source feature is active.
     """
     return _crossfit(source, target, folds, seed, aggregate, resamples=0, ways=1)[0].value
 
@@ -73,7 +73,7 @@ def crossfit_both(
 def held_out_rho(source: Side, target: Side, *, folds: int = 5, seed: int = 0) -> NDArray[np.float64]:
     """Return each source feature's cross-fitted correlation r (m,), flat over layers: what `crossfit` weights with S.
 
-    Raises ValueError when the features belong to different samples or there are fewer groups than folds.
+    Raises ValueError when the features belong to different samples or there are fewer groups than two a fold.
     """
     (parts, *_), _ = _fold_sums(layers(source), layers(target), folds, seed, resamples=0, ways=1)
     return _total(parts).correlations()[0]
@@ -178,7 +178,7 @@ def _value(
     cuts = np.cumsum([0, *sizes])[:-1] if aggregate == "layer_mean" else np.array([0])
     top, bottom = (np.add.reduceat(part, cuts, axis=1) for part in (sums.weight * r, sums.weight))
     if otherwise is None and (bottom == 0).any():
-        raise ValueError("the total weight is zero: no feature is ever active, so wMPPC is not defined.")
+        raise ValueError(dead_layer(int(np.argmax((bottom == 0).any(0))), len(cuts)))
     start = np.zeros_like(top) if otherwise is None else np.tile(otherwise, (len(top), 1))
     ratio = np.divide(top, bottom, out=start, where=bottom > 0)
     shares = np.array(sizes) / sum(sizes) if aggregate == "layer_mean" else np.ones(1)

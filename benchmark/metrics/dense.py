@@ -13,6 +13,7 @@ from benchmark.features import Features
 
 TILE = 1024
 ROWS = 256
+PRODUCTS = 16
 
 
 def standardised(features: Features) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -62,9 +63,13 @@ def maxima(
     for start in range(0, m, TILE):
         tile = torch.from_numpy(np.ascontiguousarray(left[:, start : start + TILE])).to(place)
         r = torch.zeros(tile.shape[1], n, device=place)
-        # In one float32 sum over all samples, what a rare feature has where it does not fire would be absorbed.
-        for x in range(0, len(tile), ROWS):
-            r += tile[x : x + ROWS].T @ target[x : x + ROWS]
+        # In one float32 sum over all samples, what a rare feature has where it does not fire would be absorbed, so
+        # the products of a few thousand samples are added up first.
+        for first in range(0, len(tile), PRODUCTS * ROWS):
+            part = torch.zeros_like(r)
+            for x in range(first, min(first + PRODUCTS * ROWS, len(tile)), ROWS):
+                part += tile[x : x + ROWS].T @ target[x : x + ROWS]
+            r += part
         top, at = _first_max(r, 1)
         row[start : start + TILE], row_arg[start : start + TILE] = top.cpu(), at.cpu()
         r[torch.from_numpy(row_constant[start : start + TILE]).to(place)] = -2.0

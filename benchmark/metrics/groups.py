@@ -28,7 +28,8 @@ def permutation(groups: NDArray[np.int64], rng: np.random.Generator) -> NDArray[
     """Return an order of the samples (N,) that exchanges whole groups at random.
 
     Groups are exchanged with groups of their own size. Sizes that occur fewer than 20 times are pooled: their groups
-    are laid end to end in random order, which moves them whole but lets a group overlap two others.
+    are laid end to end in random order, which moves them whole but lets a group overlap two others; a group that is
+    alone among them stays where it is.
     """
     n = len(groups)
     sizes = np.bincount(groups) if n else np.empty(0, int)
@@ -54,11 +55,12 @@ def permutation(groups: NDArray[np.int64], rng: np.random.Generator) -> NDArray[
 def folds(groups: NDArray[np.int64], k: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return the fold (0..k-1) of each sample (N,): whole groups, numbers of samples as equal as groups allow.
 
-    Raises ValueError when there are fewer groups than folds.
+    Raises ValueError when there are fewer groups than two a fold: within a single sample nothing correlates, and
+    a single group says nothing of how much groups differ.
     """
     sizes = np.bincount(groups) if len(groups) else np.empty(0, int)
-    if len(sizes) < k:
-        raise ValueError(f"{len(sizes)} groups of samples cannot be cut into {k} folds.")
+    if len(sizes) < 2 * k:
+        raise ValueError(f"{len(sizes)} groups of samples cannot be cut into {k} folds of two or more.")
     order = rng.permutation(len(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]  # large groups first, dealt to the emptiest fold
     if (sizes == sizes[0]).all():

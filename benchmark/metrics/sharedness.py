@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.features import DenseFeatures, SparseFeatures
 from benchmark.metrics.correlation import Side, layers, max_correlation
 from benchmark.metrics.wmppc import flat_weights
 
@@ -39,10 +40,11 @@ def comparative_sharedness(
         device: see `max_correlation`.
 
     Raises:
-        ValueError: G or H is empty, or features belong to different samples.
+        ValueError: G or H is empty or no list, or features belong to different samples.
     """
-    if not shared_with or not absent_from:
-        raise ValueError("shared_with and absent_from need at least one encoder each.")
+    for name, group in (("shared_with", shared_with), ("absent_from", absent_from)):
+        if isinstance(group, (SparseFeatures, DenseFeatures)) or not len(group):
+            raise ValueError(f"{name} must be a list with one item for each encoder, and at least one.")
 
     def rho(group: Sequence[Side]) -> NDArray[np.float64]:
         found = [max_correlation(source, item, device=device).source for item in group]

@@ -84,12 +84,14 @@ def sharedness_baseline(shared: ArrayLike, absent: ArrayLike) -> SharednessBasel
     different, every split would be as likely: with two against two there are six, so no p-value is below 1/6 and one
     feature in six has a positive Delta by chance.
 
-    Raises ValueError for arrays that do not fit, an empty group, or more than 100,000 splits.
+    Raises ValueError for arrays that do not fit or are not finite, an empty group, or more than 100,000 splits.
     """
     g, h = (np.maximum(np.asarray(part, np.float64), 0) ** 2 for part in (shared, absent))
     if g.ndim != 2 or h.ndim != 2 or not len(g) or not len(h) or g.shape[1] != h.shape[1]:
         raise ValueError(f"expected rho of shapes (|G|, m) and (|H|, m), got {g.shape} and {h.shape}.")
     squares, chosen = np.concatenate([g, h]), len(g)
+    if not np.isfinite(squares).all():
+        raise ValueError("rho must be finite.")
     splits = comb(len(squares), chosen)
     if splits > 100_000:
         raise ValueError(f"{len(g)} against {len(h)} encoders can be split in {splits:,} ways, more than 100,000.")

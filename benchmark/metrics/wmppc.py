@@ -29,23 +29,27 @@ class LayerComparison(NamedTuple):
 
 
 def mppc(rho: ArrayLike) -> float:
-    """Return the mean of rho (m,); raises ValueError when there are no features."""
+    """Return the mean of rho (m,); raises ValueError when there are no features or rho is not finite."""
     values = np.asarray(rho, np.float64)
     if values.ndim != 1 or not values.size:
         raise ValueError(f"rho must have shape (m,) with m >= 1, got {values.shape}.")
+    if not np.isfinite(values).all():
+        raise ValueError("rho must be finite.")
     return float(values.mean())
 
 
 def wmppc(rho: ArrayLike, weights: ArrayLike) -> float:
     """Return sum_i S_i rho_i / sum_i S_i for rho (m,) and non-negative weights S (m,).
 
-    Raises ValueError when the shapes differ, a weight is negative or not finite, or all weights are zero.
+    Raises ValueError when the shapes differ, a number is not finite, a weight is negative, or all weights are zero.
     """
     values, s = np.asarray(rho, np.float64), np.asarray(weights, np.float64)
     if values.ndim != 1 or values.shape != s.shape:
         raise ValueError(f"rho {values.shape} and weights {s.shape} must both have shape (m,).")
     if not np.isfinite(s).all() or (s < 0).any():
         raise ValueError("weights must be finite and >= 0.")
+    if not np.isfinite(values).all():
+        raise ValueError("rho must be finite.")
     top = s.max(initial=0)
     if top == 0:
         raise ValueError("the total weight is zero: no feature is ever active, so wMPPC is not defined.")
@@ -71,6 +75,9 @@ def wmppc_layers(
     check_same_samples(sources, targets)
     sizes = [f.n_latents for f in sources]
     weights = [f.weights for f in sources]
+    for position, activity in enumerate(weights):
+        if not activity.any():
+            raise ValueError(dead_layer(position, len(weights)))
     if device == "cpu":
         prepare_all([*sources, *targets], available_cores())
     best = Maxima(sizes, [f.n_latents for f in targets])
@@ -91,8 +98,17 @@ def aggregated(rho: NDArray, weights: NDArray, sizes: Sequence[int], aggregate: 
     if aggregate != "layer_mean":
         raise ValueError(f"aggregate must be 'layer_mean' or 'global', got '{aggregate}'.")
     cuts = np.cumsum(sizes)[:-1]
-    values = [wmppc(r, s) for r, s in zip(np.split(rho, cuts), np.split(weights, cuts), strict=True)]
-    return float(np.average(values, weights=sizes))
+    parts = list(zip(np.split(rho, cuts), np.split(weights, cuts), strict=True))
+    for position, (_, s) in enumerate(parts):
+        if not s.any():
+            raise ValueError(dead_layer(position, len(parts)))
+    return float(np.average([wmppc(r, s) for r, s in parts], weights=sizes))
+
+
+def dead_layer(position: int, count: int) -> str:
+    """Return what is wrong with a source whose layer at this position, of `count`, is never active."""
+    which = f"layer {position + 1} of {count} of the source" if count > 1 else "the source"
+    return f"the total weight is zero: no feature of {which} is ever active, so wMPPC is not defined."
 
 
 def flat_weights(side: Sequence[Features]) -> NDArray[np.float64]:

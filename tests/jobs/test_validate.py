@@ -51,6 +51,16 @@ def test_estimates_are_those_of_the_measures_on_the_planted_world(planted):
     assert (row.crossfit, row.low, row.high) == pytest.approx((fit.value, fit.low, fit.high))
 
 
+def test_a_world_named_twice_counts_once():
+    from benchmark.jobs.configs import ValidateConfig
+    from benchmark.jobs.validate import _world_tables
+
+    twice = ValidateConfig(samples=(60, 60), shares=(1.0, 1.0), seeds=(0, 0), permutations=0, folds=2)
+    tables = _world_tables(twice, WorldConfig(n_latents=20, k=2))
+    assert not tables["estimates"].duplicated(["condition", "share", "n_samples", "seed"]).any()
+    assert not tables["sharedness"].duplicated(["fidelity", "n_samples", "seed", "ranking"]).any()
+
+
 def test_every_condition_is_planted_with_the_truth_that_large_samples_show(planted):
     from benchmark.jobs.validation_worlds import CONDITIONS
 
@@ -167,6 +177,9 @@ def test_trained_features_are_examined_on_held_out_samples(command, here):
         (["--samples", "30"], "samples must be at least 50 for 5 folds"),
         (["--seeds", ""], "seeds is empty"),
         (["--n-latents", "50", "--k", "32"], "lower k"),
+        (["--n-latents", "9", "--k", "1"], "n_latents must be at least 10, got 9"),
+        (["--shares", "nan"], "share must be between 0 and 1, got nan"),
+        (["--suite", "paper-code"], "the suite 'paper-code' has codes: relu"),
         (["--max-samples", "100"], "too few to probe"),
         (["--permutations", "-1"], "permutations at least 0"),
         (["--suite", "quikstart"], "did you mean quickstart"),

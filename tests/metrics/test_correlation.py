@@ -256,6 +256,9 @@ def test_empty_sequences_wrong_types_and_unknown_devices_are_refused():
             max_correlation(*sides)
     with pytest.raises(TypeError, match="ndarray"):
         max_correlation([np.ones((5, 4))], some)
+    for threads in (0, -1):
+        with pytest.raises(ValueError, match=f"threads must be at least 1, got {threads}"):
+            max_correlation(some, some, threads=threads)
     for device in ("nonsense", "meta"):
         with pytest.raises(ValueError, match=f"device '{device}' cannot be used"):
             max_correlation(some, some, device=device)

@@ -65,6 +65,18 @@ def test_long_sums_stay_exact():
     np.testing.assert_array_equal(max_correlation(features, features).source, 1)
 
 
+@pytest.mark.parametrize(("count", "both", "seed"), [(8, 6, 1), (10, 7, 0)])
+def test_rare_features_of_many_samples_are_within_1e_minus_5(count, both, seed):
+    # On each of the samples where it does not fire, such a feature adds less to the sum than float32 holds beside it.
+    rng = np.random.default_rng(seed)
+    a, b = np.zeros((300_000, 1), np.float32), np.zeros((300_000, 1), np.float32)
+    rows = rng.choice(len(a), count, replace=False)
+    a[rows, 0] = rng.exponential(1, count) + 0.1
+    b[rows[:both], 0] = rng.exponential(1, both) + 0.1
+    found = max_correlation(DenseFeatures(a), DenseFeatures(b)).source
+    np.testing.assert_allclose(found, maxima(a, b)[0], rtol=0, atol=1e-5)
+
+
 def test_a_gpu_gives_the_maxima_of_the_sparse_kernel():
     import torch
 

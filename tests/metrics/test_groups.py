@@ -48,6 +48,13 @@ def test_rare_sizes_are_laid_end_to_end_so_that_groups_stay_in_one_piece():
     assert (order != np.arange(len(order))).mean() > 0.5
 
 
+def test_a_group_stays_where_it_is_if_it_alone_has_a_rare_size():
+    groups = np.repeat(np.arange(41), [1] * 40 + [7])
+    order = permutation(groups, np.random.default_rng(0))
+    np.testing.assert_array_equal(order[40:], np.arange(40, 47))
+    assert (order[:40] != np.arange(40)).mean() > 0.8
+
+
 def test_almost_no_group_stays_where_it_was_and_seeds_decide():
     groups = np.repeat(np.arange(500), 5)
     one, again, other = (permutation(groups, np.random.default_rng(s)) for s in (0, 0, 1))
@@ -63,13 +70,13 @@ def test_all_orders_of_groups_are_equally_likely():
 
 
 @some
-@given(group_labels(least=7), st.integers(2, 7), st.integers(0, 99))
+@given(group_labels(least=14), st.integers(2, 7), st.integers(0, 99))
 def test_folds_hold_whole_groups_and_are_balanced(groups, k, seed):
     fold = folds(groups, k, np.random.default_rng(seed))
     for g in np.unique(groups):
         assert len(set(fold[groups == g].tolist())) == 1
     filled = np.bincount(fold, minlength=k)
-    assert len(filled) == k and filled.min() > 0
+    assert len(filled) == k and filled.min() >= 2
     assert filled.max() - filled.min() <= np.bincount(groups).max()
 
 
@@ -80,9 +87,9 @@ def test_folds_of_single_samples_differ_by_one_at_most_and_follow_the_seed():
     assert sorted(np.bincount(one).tolist()) == [20, 20, 21, 21, 21]
 
 
-def test_more_folds_than_groups_are_refused():
-    with pytest.raises(ValueError, match="3 groups of samples cannot be cut into 4 folds"):
-        folds(np.repeat([0, 1, 2], 10), 4, np.random.default_rng(0))
+def test_fewer_groups_than_two_a_fold_are_refused():
+    with pytest.raises(ValueError, match="3 groups of samples cannot be cut into 2 folds of two or more"):
+        folds(np.repeat([0, 1, 2], 10), 2, np.random.default_rng(0))
     with pytest.raises(ValueError, match="0 groups"):
         folds(np.empty(0, int), 2, np.random.default_rng(0))
 

@@ -63,7 +63,7 @@ def test_several_layers_are_pooled_on_every_side():
 def test_nothing_on_a_side_and_other_samples_are_refused():
     some = sparse(bernoulli(9, 4, 0.5, 0))
     for sides in (([], [some]), ([some], [])):
-        with pytest.raises(ValueError, match="at least one encoder"):
+        with pytest.raises(ValueError, match="at least one"):
             comparative_sharedness(some, *sides)
     with pytest.raises(ValueError, match="same samples"):
         comparative_sharedness(some, [some], [sparse(bernoulli(8, 4, 0.5, 0))])

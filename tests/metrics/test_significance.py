@@ -103,5 +103,7 @@ def test_wrong_input_is_refused():
         benjamini_hochberg([0.5, np.nan])
     with pytest.raises(ValueError, match="shapes"):
         sharedness_baseline(np.zeros((1, 3)), np.zeros((1, 4)))
+    with pytest.raises(ValueError, match="rho must be finite"):
+        sharedness_baseline([[0.1, np.nan]], np.zeros((1, 2)))
     with pytest.raises(ValueError, match="100,000"):
         sharedness_baseline(np.zeros((10, 3)), np.zeros((11, 3)))

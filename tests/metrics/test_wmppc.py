@@ -9,7 +9,7 @@ from reference import constant, maxima, overall
 from reference import wmppc as true_wmppc
 
 from benchmark.features import DenseFeatures, SparseFeatures
-from benchmark.metrics import max_correlation, mppc, wmppc, wmppc_layers
+from benchmark.metrics import chance, comparative_sharedness, crossfit, max_correlation, mppc, wmppc, wmppc_layers
 
 sparse = SparseFeatures.from_dense
 
@@ -35,14 +35,18 @@ def test_weights_near_the_ends_of_float64_neither_overflow_nor_vanish():
         ([0.1, 0.2], [1, -1], "weights must be finite"),
         ([0.1, 0.2], [1, np.nan], "weights must be finite"),
         ([0.1, 0.2], [1, np.inf], "weights must be finite"),
+        ([0.1, np.nan], [1, 1], "rho must be finite"),
+        ([np.inf, 0.1], [1, 1], "rho must be finite"),
     ],
 )
-def test_weights_that_make_no_sense_are_refused(rho, weights, message):
+def test_weights_and_correlations_that_make_no_sense_are_refused(rho, weights, message):
     with pytest.raises(ValueError, match=message):
         wmppc(rho, weights)
 
 
-def test_mppc_of_nothing_is_refused():
+def test_mppc_of_nothing_and_of_what_is_not_finite_is_refused():
+    with pytest.raises(ValueError, match="rho must be finite"):
+        mppc([0.1, np.nan])
     with pytest.raises(ValueError, match="m >= 1"):
         mppc([])
 
@@ -123,3 +127,19 @@ def test_unknown_aggregate_dead_layers_and_empty_sequences_are_refused():
     assert wmppc_layers(some, dead).overall == 0
     with pytest.raises(ValueError, match="at least one layer"):
         wmppc_layers([], some)
+
+
+def test_a_dead_layer_is_named():
+    alive = SparseFeatures.from_dense(np.random.default_rng(0).random((40, 3), np.float32))
+    dead = SparseFeatures(np.zeros((40, 2), np.int64), np.zeros((40, 2)), 5)
+    for measure in (wmppc_layers, crossfit, chance):
+        with pytest.raises(ValueError, match="no feature of layer 2 of 2 of the source is ever active"):
+            measure([alive, dead], alive)
+
+
+def test_groups_of_encoders_must_be_lists():
+    a = SparseFeatures.from_dense(np.random.default_rng(0).random((40, 3), np.float32))
+    with pytest.raises(ValueError, match="shared_with must be a list with one item for each encoder"):
+        comparative_sharedness(a, a, [a])
+    with pytest.raises(ValueError, match="absent_from must be a list with one item for each encoder"):
+        comparative_sharedness(a, [a], [])
