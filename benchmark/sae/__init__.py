@@ -7,19 +7,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from benchmark.sae.batches import shuffled_batches, steps
+    from benchmark.sae.checkpoint import Checkpoint
     from benchmark.sae.diagnostics import Quality, quality
     from benchmark.sae.files import read_sae, write_sae
-    from benchmark.sae.settings import TrainConfig
+    from benchmark.sae.learner import NotFinite, TrainingLog
+    from benchmark.sae.preparation import start
+    from benchmark.sae.settings import PRESETS, TrainConfig
     from benchmark.sae.topk import TopKSAE
-    from benchmark.sae.trainer import shuffled_batches, steps, train
+    from benchmark.sae.trainer import train
 
 __all__ = [
+    "PRESETS",
+    "Checkpoint",
+    "NotFinite",
     "Quality",
     "TopKSAE",
     "TrainConfig",
+    "TrainingLog",
     "quality",
     "read_sae",
     "shuffled_batches",
+    "start",
     "steps",
     "train",
     "write_sae",
@@ -27,9 +36,13 @@ __all__ = [
 _HOMES = {
     "files": ("read_sae", "write_sae"),
     "diagnostics": ("Quality", "quality"),
-    "settings": ("TrainConfig",),
+    "batches": ("shuffled_batches", "steps"),
+    "checkpoint": ("Checkpoint",),
+    "learner": ("NotFinite", "TrainingLog"),
+    "preparation": ("start",),
+    "settings": ("PRESETS", "TrainConfig"),
     "topk": ("TopKSAE",),
-    "trainer": ("shuffled_batches", "steps", "train"),
+    "trainer": ("train",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.features import DenseFeatures, Features, SparseFeatures
-from benchmark.sae.step import SparseTopK, top_codes, weighted_rows
+from benchmark.sae.codes import top_codes
+from benchmark.sae.products import weighted_rows
+from benchmark.sae.step import reconstruct
 
 CODES = ("topk", "relu")
 """What can be recorded: the k most active latents of a sample, or all of them."""
@@ -19,22 +21,29 @@ RECORD = 8192
 
 
 class TopKSAE(nn.Module):
-    """x_hat = b_dec + sum over the k most active latents of ReLU(W_enc (x - b_dec))_i W_dec_i.
+    """x_hat = b_dec + sum over the k most active latents of ReLU(W_enc (x - b_dec) + b_enc)_i W_dec_i.
 
-    The form of arXiv 2507.18512: no encoder bias; the encoder starts kaiming-uniform, the decoder as its copy with
-    rows of length 1, b_dec at 0.
+    The form of arXiv 2507.18512 unless told otherwise: no encoder bias; the encoder starts kaiming-uniform, the
+    decoder as its copy with rows of length 1, b_dec at 0.
 
     Args:
         d: width of the input.
         n_latents: m, size of the dictionary.
         k: active latents a sample.
         seed: seed of the initial weights; None: torch's global generator.
+        encoder_bias: whether there is a `b_enc` (m,), which starts at 0; otherwise `b_enc` is None and no state dict
+            has such a key.
 
     Raises:
         ValueError: a size is below 1 or k is larger than the dictionary.
     """
 
-    def __init__(self, d: int, n_latents: int, k: int, *, seed: int | None = None):
+    b_enc: nn.Parameter | None
+    screen: bool | None = None
+    """Whether bfloat16 products choose the candidates that are then scored in float32 (see `codes`); None: where that
+    is faster. A setting of this process, not of the dictionary: no file holds it."""
+
+    def __init__(self, d: int, n_latents: int, k: int, *, seed: int | None = None, encoder_bias: bool = False):
         super().__init__()
         if min(d, n_latents, k) < 1:
             raise ValueError(f"d, n_latents and k must be at least 1, got {d}, {n_latents}, {k}.")
@@ -47,6 +56,7 @@ class TopKSAE(nn.Module):
         self.W_enc = nn.Parameter(weight)
         self.W_dec = nn.Parameter(F.normalize(weight, dim=1))
         self.b_dec = nn.Parameter(torch.zeros(d))
+        self.register_parameter("b_enc", nn.Parameter(torch.zeros(n_latents)) if encoder_bias else None)
 
     def centred(self, mean: NDArray[np.floating] | None) -> "TopKSAE":
         """Start b_dec at a mean (d,), or leave it where it is for None; returns the SAE itself."""
@@ -57,7 +67,7 @@ class TopKSAE(nn.Module):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return values (N, k) >= 0 and latent indices (N, k) for x (N, d); value 0 is an empty slot."""
-        return top_codes(x, self.W_enc, self.b_dec, self.k)
+        return top_codes(x, self.W_enc, self.b_dec, self.k, self.b_enc, screen=self.screen)
 
     def decode(self, values: Tensor, indices: Tensor) -> Tensor:
         """Return the reconstruction (N, d) of codes (N, k)."""
@@ -65,7 +75,7 @@ class TopKSAE(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the reconstruction of x (N, d); its backward pass is the exact sparse step."""
-        return SparseTopK.apply(x, self.W_enc, self.W_dec, self.b_dec, self.k)
+        return reconstruct(x, self.W_enc, self.W_dec, self.b_dec, self.b_enc, self.k, self.screen)
 
     @overload
     def features(
@@ -114,7 +124,7 @@ class TopKSAE(nn.Module):
         if codes == "relu":
             array = np.empty((len(x), self.n_latents), np.float32)
             for rows, block in self._blocks(x):
-                array[rows] = F.linear(block - self.b_dec, self.W_enc).relu_().float().cpu()
+                array[rows] = F.linear(block - self.b_dec, self.W_enc, self.b_enc).relu_().float().cpu()
             array.flags.writeable = False  # the features take it over instead of copying it
             return DenseFeatures(array, samples, groups)
         values, indices = np.empty((len(x), self.k), np.float32), np.empty((len(x), self.k), np.int32)

@@ -1,11 +1,26 @@
 """Training recovers planted dictionaries and does not depend on what is trained beside it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from benchmark.sae import TopKSAE, TrainConfig, quality, read_sae, shuffled_batches, train, write_sae
-from benchmark.sae.trainer import mean, n_items, steps
+from benchmark.sae import (
+    PRESETS,
+    TopKSAE,
+    TrainConfig,
+    quality,
+    read_sae,
+    shuffled_batches,
+    start,
+    steps,
+    train,
+    write_sae,
+)  # fmt: skip
+from benchmark.sae.batches import n_items
+from tests.sae import training_runs
+from tests.sae.training_runs import EVERYTHING
 
 CONFIG = TrainConfig(learning_rate=2e-3, batch_size=64, epochs=2)
 
@@ -13,8 +28,9 @@ CONFIG = TrainConfig(learning_rate=2e-3, batch_size=64, epochs=2)
 def run(activations, seeds, config=CONFIG, m=48, k=4):
     saes = {(layer, s): TopKSAE(x.shape[1], m, k, seed=s) for layer, x in activations.items() for s in seeds}
     rows = np.arange(len(next(iter(activations.values()))))
-    losses = train(saes, shuffled_batches(activations, rows, {s: s for s in seeds}, config), config)
-    return saes, losses
+    totals = dict.fromkeys(saes, steps(len(rows), config))
+    logs = train(saes, shuffled_batches(activations, rows, {s: s for s in seeds}, config), config, totals=totals)
+    return saes, {key: log.loss for key, log in logs.items()}
 
 
 @pytest.fixture
@@ -41,15 +57,6 @@ def test_seeds_draw_their_own_weights_and_order(activations):
     assert len(losses[0, 0]) == steps(500, CONFIG) == 16
 
 
-def test_every_epoch_shows_every_row_once_in_a_new_order(activations):
-    x = {0: np.arange(100, dtype=np.float32)[:, None]}
-    seen = [b[0, 0].ravel() for b in shuffled_batches(x, np.arange(10, 75), {0: 0}, CONFIG)]
-    epochs = torch.cat(seen[:2]), torch.cat(seen[2:])
-    for epoch in epochs:
-        assert sorted(epoch.tolist()) == list(range(10, 75))
-    assert not torch.equal(*epochs)
-
-
 @pytest.fixture
 def pools(activations):
     """Two layers of 500 rows with up to 3 tokens, NaN behind the real ones; a third layer has fewer."""
@@ -63,54 +70,14 @@ def pools(activations):
     return {"activations": activations, "tokens": tokens, "counts": counts}
 
 
-def items(pools, layer, rows):
-    """Every vector that a layer may show, one row at a time: the plain form of the definition."""
-    found = []
-    for row in rows:
-        found.append(pools["activations"][layer][row])
-        found += list(pools["tokens"][layer][row][: pools["counts"][layer][row]])
-    return np.array(found)
-
-
-def shown(batches, key):
-    return np.concatenate([batch[key].numpy() for batch in batches if key in batch])
-
-
-def in_order(x):
-    return x[np.lexsort(x.T)]
-
-
-def test_an_epoch_shows_every_global_vector_and_every_real_token_once(pools):
-    rows, config = np.arange(20, 480, 2), TrainConfig(batch_size=64, epochs=2)
-    batches = list(shuffled_batches(rows=rows, order_seeds={0: 0, 1: 7}, config=config, **pools))
-    assert len(batches) == steps(n_items(rows, pools["counts"].values()), config)
-    for layer in (0, 3, 7):
-        wanted = in_order(items(pools, layer, rows))
-        assert len(wanted) == n_items(rows, [pools["counts"][layer]])
-        for seed in (0, 1):
-            found = shown(batches, (layer, seed))
-            first, second = np.split(found, 2)
-            assert np.array_equal(in_order(first), wanted) and np.array_equal(in_order(second), wanted)
-            assert not np.array_equal(first, second)
-    assert not np.array_equal(shown(batches, (0, 0)), shown(batches, (0, 1)))
-
-
-def test_layers_with_the_same_counts_see_the_same_order_and_others_drop_out_of_the_last_steps(pools):
-    pools["activations"][3], pools["tokens"][3] = pools["activations"][0] + 1, pools["tokens"][0] + 1
-    batches = list(shuffled_batches(rows=np.arange(500), order_seeds={0: 0}, config=CONFIG, **pools))
-    assert all(torch.equal(batch[0, 0] + 1, batch[3, 0]) for batch in batches)
-    per_epoch = len(batches) // 2
-    has = [(7, 0) in batch for batch in batches[:per_epoch]]
-    assert sum(has) == steps(n_items(np.arange(500), [pools["counts"][7]]), TrainConfig(batch_size=64))
-    assert has == sorted(has, reverse=True) and not all(has)
-
-
 def test_training_on_tokens_beside_other_layers_equals_training_alone(pools):
     def trained(layers):
         chosen = {name: {layer: part[layer] for layer in layers} for name, part in pools.items()}
         saes = {(layer, seed): TopKSAE(12, 48, 4, seed=seed) for layer in layers for seed in (0, 1)}
         batches = shuffled_batches(rows=np.arange(500), order_seeds={0: 0, 1: 1}, config=CONFIG, **chosen)
-        return saes, train(saes, batches, CONFIG)
+        counts = pools["counts"]
+        totals = {key: steps(n_items(np.arange(500), [counts[key[0]]]), CONFIG) for key in saes}
+        return saes, {key: log.loss for key, log in train(saes, batches, CONFIG, totals=totals).items()}
 
     together, losses = trained([0, 3, 7])
     assert len(losses[7, 0]) < len(losses[0, 0]) and all(np.isfinite(curve).all() for curve in losses.values())
@@ -121,22 +88,62 @@ def test_training_on_tokens_beside_other_layers_equals_training_alone(pools):
                 assert torch.equal(a, b)
 
 
-def test_without_tokens_the_order_is_a_plain_permutation_of_the_rows():
-    x = {0: np.arange(100, dtype=np.float32)[:, None]}
-    rows, rng = np.arange(5, 95, 3), np.random.default_rng(9)
-    batches = list(shuffled_batches(x, rows, {0: 9}, TrainConfig(batch_size=8, epochs=3)))
-    wanted = np.concatenate([rng.permutation(rows) for _ in range(3)])
-    assert shown(batches, (0, 0)).ravel().tolist() == wanted.tolist()
+@pytest.mark.parametrize("config", [CONFIG, EVERYTHING], ids=["plain", "everything"])
+def test_with_any_option_an_sae_trained_beside_others_equals_one_trained_alone(config):
+    together, logs = training_runs.run(config)
+    for layer, seed in together:
+        alone, log = training_runs.run(config, layers=(layer,), seeds=(seed,))
+        key = layer, seed
+        for a, b in zip(together[key].parameters(), alone[key].parameters(), strict=True):
+            assert torch.equal(a, b)
+        for a, b in zip(logs[key], log[key], strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
-def test_the_mean_is_over_what_trains(pools):
-    rows = np.arange(3, 490)
-    for layer in (0, 7):
-        wanted = items(pools, layer, rows).mean(0, dtype=np.float64)
-        parts = (pools[name][layer] for name in ("tokens", "counts"))
-        np.testing.assert_allclose(mean(pools["activations"][layer], rows, *parts), wanted, atol=1e-12)
-        plain = pools["activations"][layer][rows].mean(0, dtype=np.float64)
-        assert np.array_equal(mean(pools["activations"][layer], rows), plain)
+@pytest.mark.parametrize("config", [CONFIG, EVERYTHING], ids=["plain", "everything"])
+def test_the_same_training_gives_the_same_weights_bit_for_bit(config):
+    assert training_runs.digest(*training_runs.run(config)) == training_runs.digest(*training_runs.run(config))
+
+
+def test_initial_weights_and_order_have_seeds_of_their_own(activations):
+    def trained(init, order):
+        saes = {(0, 9): TopKSAE(12, 48, 4, seed=init)}
+        batches = shuffled_batches({0: activations[0]}, np.arange(500), {9: order}, CONFIG)
+        train(saes, batches, CONFIG, totals={(0, 9): 16})
+        return saes[0, 9].W_enc.detach()
+
+    assert torch.equal(trained(3, 5), trained(3, 5))
+    assert not torch.equal(trained(3, 5), trained(3, 6)) and not torch.equal(trained(3, 5), trained(4, 5))
+
+
+def test_no_more_batches_are_taken_than_were_promised(activations):
+    taken = []
+
+    def batches():
+        for step in range(100):
+            taken.append(step)
+            yield {0: torch.from_numpy(activations[0][:64])}
+
+    logs = train({0: TopKSAE(12, 48, 4, seed=0)}, batches(), CONFIG, totals={0: 7})
+    assert len(logs[0].loss) == 7 and len(taken) == 7
+
+
+def test_an_sae_that_stops_early_leaves_the_others_to_train(activations):
+    config = replace(CONFIG, patience=2, evaluate_every=2)
+    saes = {(0, seed): TopKSAE(12, 48, 4, seed=seed) for seed in (0, 1)}
+    batches = shuffled_batches({0: activations[0]}, np.arange(500), {0: 0, 1: 1}, config)
+    values = {(0, 0): iter([3, 4, 5]), (0, 1): iter(range(100, 0, -1))}
+    totals = dict.fromkeys(saes, 16)
+    logs = train(saes, batches, config, totals=totals, evaluate=lambda key, sae: next(values[key]))
+    assert [len(logs[key].loss) for key in saes] == [6, 16]
+    start = TopKSAE(12, 48, 4, seed=0).W_enc
+    assert not torch.equal(saes[0, 0].W_enc, start) and len(logs[0, 1].evaluations) == 8
+
+
+def test_settings_that_need_more_than_batches_say_so(activations):
+    for config, message in ((TrainConfig(normalize=True), "scale"), (TrainConfig(patience=1), "evaluator")):
+        with pytest.raises(ValueError, match=message):
+            train({0: TopKSAE(12, 48, 4)}, [], config, totals={0: 1})
 
 
 def planted(rng, n, d, atoms, k):
@@ -148,14 +155,17 @@ def planted(rng, n, d, atoms, k):
     return dictionary, (codes @ dictionary).astype(np.float32)
 
 
-def test_a_planted_dictionary_is_found():
-    rng = np.random.default_rng(0)
-    dictionary, x = planted(rng, 12000, 32, 48, 3)
-    config = TrainConfig(learning_rate=3e-3, batch_size=256, epochs=12)
-    saes, _ = run({0: x}, [0, 1], config, m=96, k=3)
+def test_a_planted_dictionary_is_found_by_every_seed():
+    dictionary, x = planted(np.random.default_rng(0), 20_000, 64, 256, 8)
+    config = replace(PRESETS["robust"], learning_rate=5e-3, epochs=10)
+    begin = start(x, config)
+    saes = {(0, seed): TopKSAE(64, 512, 8, seed=seed).centred(begin.b_dec) for seed in range(3)}
+    batches = shuffled_batches({0: x}, np.arange(len(x)), {seed: seed for seed in range(3)}, config)
+    totals = dict.fromkeys(saes, steps(len(x), config))
+    train(saes, batches, config, totals=totals, scales=dict.fromkeys(saes, begin.scale))
     for sae in saes.values():
         rows = torch.nn.functional.normalize(sae.W_dec, dim=1).detach().numpy()
-        assert (dictionary @ rows.T).max(1).mean() > 0.9
+        assert (dictionary @ rows.T).max(1).mean() > 0.95
 
 
 def test_loss_falls_and_quality_says_so(activations):
