@@ -3,23 +3,41 @@
 Queries import no torch; `log_sae` and `load_sae` load it when they are called.
 """
 
-from registry.artifacts import MANIFEST, verified, write_manifest
-from registry.models import claim_alias, load_sae, log_sae, model_name
-from registry.queries import features, find_finished, latest, runs, table
-from registry.store import connect
+from registry.artifacts import MANIFEST, check_model, check_run, is_intact, verified, write_manifest
+from registry.hub import pull_sae, push_sae, write_saes
+from registry.models import about_sae, claim_alias, load_sae, log_sae, model_name
+from registry.partners import feature_partners
+from registry.queries import features, find_finished, latest, registered_saes, runs, table
+from registry.samples import feature_samples, feature_summary, thumbnails
+from registry.store import answers, connect, local_store, without_password
 
 __all__ = [
     "MANIFEST",
+    "about_sae",
+    "answers",
+    "check_model",
+    "check_run",
     "claim_alias",
     "connect",
+    "feature_partners",
+    "feature_samples",
+    "feature_summary",
     "features",
     "find_finished",
+    "is_intact",
     "latest",
     "load_sae",
+    "local_store",
     "log_sae",
     "model_name",
+    "pull_sae",
+    "push_sae",
+    "registered_saes",
     "runs",
     "table",
+    "thumbnails",
     "verified",
+    "without_password",
     "write_manifest",
+    "write_saes",
 ]

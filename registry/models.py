@@ -7,10 +7,11 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmark.sae import TopKSAE
+    from benchmark.sae.formats.about import About
 
 LOADER = Path(__file__).with_name("topk_sae_pyfunc.py")
 
@@ -26,17 +27,20 @@ def log_sae(
     dataset: str,
     encoder: str,
     layer: int,
-    seed: int,
+    seed: int | None,
     metrics: Mapping[str, float] | None = None,
-    metadata: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    alias: str = "",
 ) -> str:
-    """Log an SAE on the active run, register it and point the alias `seed-N` at it.
+    """Log an SAE on the active run, register it and point an alias at it.
 
     Args:
         sae: the trained SAE.
-        dataset, encoder, layer, seed: what it was trained on; they make its registered name and alias.
+        dataset, encoder, layer, seed: what it was trained on; the first three make its registered name. seed None:
+            nobody knows.
         metrics: quality figures, linked to the logged model; on the run their step is the layer.
-        metadata: further strings for the MLmodel file (fingerprints, keys).
+        metadata: further entries for the MLmodel file (fingerprints, keys), such as JSON can hold.
+        alias: default `seed-N`; needed where the seed is not known.
 
     Returns:
         `models:/NAME/VERSION`.
@@ -50,7 +54,7 @@ def log_sae(
 
     name = model_name(dataset, encoder, layer)
     about = {
-        "dataset": dataset, "encoder": encoder, "layer": layer, "seed": seed,
+        "dataset": dataset, "encoder": encoder, "layer": layer, **({} if seed is None else {"seed": seed}),
         "d": sae.d, "n_latents": sae.n_latents, "k": sae.k, "expansion": round(sae.n_latents / sae.d, 4),
     }  # fmt: skip
     signature = ModelSignature(
@@ -81,7 +85,7 @@ def log_sae(
         mlflow.log_metrics(dict(metrics), step=layer, model_id=info.model_id)
     with contextlib.redirect_stderr(io.StringIO()):  # it reports every registration
         version = str(mlflow.register_model(info.model_uri, name).version)
-    mlflow.MlflowClient().set_registered_model_alias(name, f"seed-{seed}", version)
+    mlflow.MlflowClient().set_registered_model_alias(name, alias or f"seed-{seed}", version)
     return f"models:/{name}/{version}"
 
 
@@ -106,18 +110,49 @@ def load_sae(uri: str, device: str = "cpu") -> "TopKSAE":
     Only safetensors and JSON are read; no code of the model runs. Raises ValueError for a model that does not exist
     or is no TopK SAE.
     """
-    import mlflow
-    import yaml
-    from mlflow.exceptions import MlflowException
-
     from benchmark.sae import read_sae
 
+    folder, model = _downloaded(uri)
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)).resolve()
-        flavour = yaml.safe_load((folder / "MLmodel").read_text())["flavors"]["python_function"]
-        data = (folder / flavour["data"]).resolve()
-    except (MlflowException, OSError, KeyError, TypeError) as error:
+        data = (folder / model["flavors"]["python_function"]["data"]).resolve()
+    except (KeyError, TypeError) as error:
         raise ValueError(f"{uri} is not a registered SAE: {error}.") from None
     if not data.is_relative_to(folder):
         raise ValueError(f"{uri}: its data lies outside the model's folder.")
     return read_sae(data, device)
+
+
+def about_sae(uri: str) -> "About":
+    """Return what a registered or logged SAE was trained on, and its quality figures.
+
+    Raises ValueError for a model that does not exist.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    from benchmark.sae.formats.about import about
+
+    _, model = _downloaded(uri)
+    said = dict(model.get("metadata") or {})
+    try:
+        metrics = MlflowClient().get_logged_model(model["model_id"]).metrics or []
+    except (MlflowException, KeyError):  # a model of an older MLflow
+        metrics = []
+    measured = {metric.key: metric.value for metric in metrics}
+    return about(said | ({"quality": measured} if measured else {}))
+
+
+def _downloaded(uri: str) -> "tuple[Path, dict[str, Any]]":
+    """Return a model's folder and what its MLmodel file says."""
+    import mlflow
+    import yaml
+    from mlflow.exceptions import MlflowException
+
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)).resolve()
+        model = yaml.safe_load((folder / "MLmodel").read_text())
+    except (MlflowException, OSError, yaml.YAMLError) as error:
+        raise ValueError(f"{uri} is not a registered SAE: {error}.") from None
+    if not isinstance(model, dict):
+        raise ValueError(f"{uri} is not a registered SAE: its MLmodel file is damaged.")
+    return folder, model

@@ -20,6 +20,7 @@ class TopKSAEModel:
         self.k = int(json.loads((folder / "config.json").read_text())["k"])
         weights = load_file(folder / "model.safetensors")
         self.w_enc, self.b_dec = weights["W_enc"], weights["b_dec"]
+        self.b_enc = weights.get("b_enc", np.float32(0))  # most SAEs have none
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> dict[str, np.ndarray]:
         """Return {"indices": (N, k) int64, "values": (N, k) float32 >= 0} for (N, d), strongest latent first."""
@@ -33,6 +34,7 @@ class TopKSAEModel:
         for start in range(0, len(x), ROWS):
             rows = slice(start, start + ROWS)
             scores = (x[rows] - self.b_dec) @ self.w_enc.T
+            scores += self.b_enc
             top = np.argpartition(-scores, self.k - 1, axis=1)[:, : self.k]
             order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
             indices[rows] = np.take_along_axis(top, order, 1)

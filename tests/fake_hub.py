@@ -1,13 +1,17 @@
 """A small Hugging Face hub on 127.0.0.1, for tests: repositories are folders, every state of a folder is a commit.
 
 It answers what huggingface_hub, transformers, timm, open_clip and `datasets.load_dataset` ask: information, trees,
-paths and files (whole and by byte range) of models and datasets. A client is a process started with HF_ENDPOINT=hub.url
-and an HF_HOME of its own, because libraries read both when they are imported.
+paths and files (whole and by byte range) of models and datasets. Models are uploaded too: repositories and branches are
+made, large files go by git LFS, and a commit changes the folder. A client is a process started with
+HF_ENDPOINT=hub.url and an HF_HOME of its own, because libraries read both when they are imported (and with
+HF_HUB_DISABLE_XET=1 where it uploads: the hub's newer storage is not imitated).
 """
 
+import base64
 import hashlib
 import json
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +24,8 @@ REPO = r"(?P<repo>[^/]+(?:/[^/]+)?)"
 API = re.compile(
     rf"/api/(?P<kind>model|dataset)s/{REPO}(?:/(?P<what>revision|tree|paths-info)/(?P<revision>[^/]+)/?(?P<path>.*))?"
 )
+WRITE = re.compile(rf"/api/models/{REPO}/(?P<what>preupload|commit|branch)/(?P<revision>.+)")
+BATCH = re.compile(rf"/{REPO}\.git/info/lfs/objects/batch")
 FILE = re.compile(rf"/(?P<kind>datasets/)?{REPO}/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
 
 
@@ -27,19 +33,27 @@ class FakeHub:
     """Folders as repositories: `folders["model"]["some/name"]` and `folders["dataset"]["some/name"]`.
 
     `locked` names gated repositories: their information is public, their files are refused, as on the real hub.
-    `requests` lists what was asked, as "METHOD /path".
+    `requests` lists what was asked, as "METHOD /path". Who sends the `token` may write; new repositories are folders in
+    `made`, the private ones of them in `private`; `branches[repository, name]` is a branch's folder.
     """
 
-    def __init__(self, folders: dict[str, dict[str, Path]]) -> None:
+    def __init__(self, folders: dict[str, dict[str, Path]], made: Path | None = None) -> None:
         self.folders = folders
         self.locked: set[str] = set()
         self.requests: list[str] = []
         self.url = ""
+        self.token = "hf_token"
+        self.made = made
+        self.private: set[str] = set()
+        self.branches: dict[tuple[str, str], Path] = {}
+        self.large: dict[str, bytes] = {}
         self._history: dict[str, dict[str, bytes]] = {}
 
     def commit(self, repo: str, kind: str = "model") -> str:
         """Return the commit of a folder as it is now; older commits keep being served."""
-        root = Path(self.folders[kind][repo])
+        return self._noted(Path(self.folders[kind][repo]), kind, repo)
+
+    def _noted(self, root: Path, kind: str, repo: str) -> str:
         found = (path for path in sorted(root.rglob("*")) if path.is_file())
         files = {path.relative_to(root).as_posix(): path.read_bytes() for path in found}
         listing = [(name, hashlib.sha1(content).hexdigest()) for name, content in files.items()]
@@ -48,16 +62,18 @@ class FakeHub:
         return commit
 
     def files(self, kind: str, repo: str, revision: str) -> tuple[str, dict[str, bytes]] | None:
-        """Return the commit that a revision (main or a commit) stands for and its files; None: there is none."""
+        """Return the commit that a revision (main, branch or commit) stands for and its files; None: there is none."""
         commit = self.commit(repo, kind)
         commit = commit if revision == "main" else revision
+        if (branch := self.branches.get((repo, revision))) is not None:
+            commit = self._noted(branch, kind, repo)
         return (commit, self._history[commit]) if commit in self._history else None
 
 
 @contextmanager
-def serve(folders: dict[str, dict[str, Path]]) -> Iterator[FakeHub]:
+def serve(folders: dict[str, dict[str, Path]], made: Path | None = None) -> Iterator[FakeHub]:
     """Serve `folders` ({"model": {repository: folder}, "dataset": {...}}) while the context lasts."""
-    hub = FakeHub(folders)
+    hub = FakeHub(folders, made)
     handler = type("Handler", (_Handler,), {"hub": hub})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         hub.url = f"http://127.0.0.1:{server.server_port}"
@@ -86,17 +102,76 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer()
 
+    def do_PUT(self) -> None:
+        self._answer()
+
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append(f"{self.command} {path}")
         if path == "/":
             return self._send(200, b"hub")
+        if self.command == "PUT" and path.startswith("/lfs/"):
+            self.hub.large[path.removeprefix("/lfs/")] = body
+            return self._send(200, b"")
+        if path == "/api/validate-yaml":
+            return self._json({"errors": [], "warnings": []})
+        if path == "/api/repos/create" or WRITE.fullmatch(path) or BATCH.fullmatch(path):
+            if self.headers.get("Authorization") != f"Bearer {self.hub.token}":
+                return self._error(403, "")
+            return self._write(path, body)
         if asked := FILE.fullmatch(path):
             return self._file("dataset" if asked["kind"] else "model", asked["repo"], asked["revision"], asked["path"])
         if asked := API.fullmatch(path):
             return self._api(asked, body)
         return self._error(404, "")
+
+    def _write(self, place: str, body: bytes) -> None:
+        if place == "/api/repos/create":
+            return self._create(json.loads(body))
+        if BATCH.fullmatch(place):
+            objects = json.loads(body)["objects"]
+            for wanted in objects:
+                wanted["actions"] = {"upload": {"href": f"{self.hub.url}/lfs/{wanted['oid']}"}}
+            return self._json({"transfer": "basic", "objects": objects})
+        assert (asked := WRITE.fullmatch(place))
+        repo, revision = asked["repo"], asked["revision"]
+        if repo not in self.hub.folders["model"]:
+            return self._error(404, "RepoNotFound")
+        root = Path(self.hub.folders["model"][repo])
+        if asked["what"] == "branch":
+            folder = root.with_name(f"{root.name}@{revision}")
+            shutil.copytree(root, folder)
+            self.hub.branches[repo, revision] = folder
+            return self._send(200, b"")
+        if asked["what"] == "preupload":
+            files = json.loads(body)["files"]
+            for file in files:
+                mode = "lfs" if file["path"].endswith(".safetensors") else "regular"
+                file.update(uploadMode=mode, shouldIgnore=False)
+            return self._json({"files": files})
+        folder = root if revision == "main" else self.hub.branches[repo, revision]
+        for line in map(json.loads, body.splitlines()):
+            if line["key"] in ("file", "lfsFile"):
+                value, large = line["value"], line["key"] == "lfsFile"
+                path = folder / value["path"]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(self.hub.large[value["oid"]] if large else base64.b64decode(value["content"]))
+        assert (found := self.hub.files("model", repo, revision))
+        url = f"{self.hub.url}/{repo}/commit/{found[0]}"
+        return self._json({"success": True, "commitOid": found[0], "commitUrl": url, "hookOutput": ""})
+
+    def _create(self, asked: dict[str, Any]) -> None:
+        repo = f"{asked['organization']}/{asked['name']}"
+        known = repo in self.hub.folders["model"]
+        if not known:
+            assert self.hub.made
+            self.hub.folders["model"][repo] = self.hub.made / repo
+            (self.hub.made / repo).mkdir(parents=True)
+            if asked.get("visibility") == "private" or asked.get("private"):
+                self.hub.private.add(repo)
+        text = json.dumps({"url": f"{self.hub.url}/{repo}"} | ({"error": "You already created this"} if known else {}))
+        self._send(409 if known else 200, text.encode(), {"Content-Type": "application/json"})
 
     def _api(self, asked: re.Match[str], body: bytes) -> None:
         kind, repo, what = asked["kind"], asked["repo"], asked["what"]
@@ -108,7 +183,9 @@ class _Handler(BaseHTTPRequestHandler):
         commit, files = found
         if what in (None, "revision"):
             siblings = [{"rfilename": name} for name in files]
-            return self._json({"id": repo, "sha": commit, "siblings": siblings, "private": False, "tags": []})
+            return self._json(
+                {"id": repo, "sha": commit, "siblings": siblings, "private": repo in self.hub.private, "tags": []}
+            )
         entries = _tree(files)
         if what == "paths-info":
             asked_for = parse_qs(body.decode()).get("paths", [])

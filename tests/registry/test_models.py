@@ -12,10 +12,12 @@ import registry
 from benchmark.sae import TopKSAE
 
 
-@pytest.fixture
-def sae():
-    sae = TopKSAE(9, 36, 4, seed=3)
+@pytest.fixture(params=[False, True], ids=["no bias", "bias"])
+def sae(request):
+    sae = TopKSAE(9, 36, 4, seed=3, encoder_bias=request.param)
     sae.b_dec.data.normal_()
+    if sae.b_enc is not None:
+        sae.b_enc.data.normal_()
     return sae
 
 
@@ -74,6 +76,23 @@ def test_a_logged_model_carries_what_it_is_and_its_quality(uri):
     model = client.get_logged_model(source.removeprefix("models:/"))
     assert model.params["encoder"] == "clip/b:32" and model.params["expansion"] == "4.0"
     assert [(metric.key, metric.value) for metric in model.metrics] == [("fvu", 0.25)]
+
+
+def test_what_a_model_was_trained_on_is_asked_by_its_name(uri):
+    found = registry.about_sae(uri)
+    assert (found.encoder, found.layer, found.dataset, found.seed) == ("clip/b:32", 7, "scenes", 2)
+    assert found.quality == {"fvu": 0.25} and found == registry.about_sae("models:/sae-scenes-clip-b-32-L07@seed-2")
+    with pytest.raises(ValueError, match="models:/none/1 is not a registered SAE"):
+        registry.about_sae("models:/none/1")
+
+
+def test_an_sae_of_unknown_seed_has_the_alias_it_is_given(store, sae):
+    import mlflow
+
+    with mlflow.start_run():
+        registry.log_sae(sae, dataset="s", encoder="theirs", layer=1, seed=None, alias="pulled")
+    uri = "models:/sae-s-theirs-L01@pulled"
+    assert torch.equal(registry.load_sae(uri).W_enc, sae.W_enc) and registry.about_sae(uri).seed is None
 
 
 def test_each_layer_of_a_run_has_its_own_quality(store, sae):
