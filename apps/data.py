@@ -15,7 +15,7 @@ from benchmark.metrics.describe import EXTRAS, MEASURES
 
 KINDS = ("vision", "vlm", "text")
 CELLS = {
-    "suite", "dataset", "source", "target", "aggregate", "recorded_on", "n_samples", "seed_pairs",
+    "suite", "dataset", "source", "target", "aggregate", "recorded_on", "n_samples", "n_groups", "seed_pairs",
     "naive", "chance", "calibrated", "crossfit", "low", "high",
 }  # fmt: skip
 SAES = {
@@ -104,12 +104,12 @@ def measures(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
 
 def warnings(table: pd.DataFrame) -> list[str]:
     """Return sentences that say why the values of these cells must be read with care, if they must."""
-    return caveats(table["n_samples"], table["chance"])
+    return caveats(table["n_groups"], table["chance"])
 
 
 def digits(table: pd.DataFrame) -> int:
     """Return how many decimals the number of samples supports."""
-    return decimals(table["n_samples"])
+    return decimals(table["n_groups"])
 
 
 def without_run(table: pd.DataFrame, runs: pd.DataFrame) -> list[str]:

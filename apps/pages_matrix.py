@@ -62,7 +62,7 @@ st.dataframe(
     column_order=["source", "target", *(CELL_COLUMNS | measures)],
     column_config={
         **described(CELL_COLUMNS | measures, form),
-        **described({name: CELL_COLUMNS[name] for name in ("n_samples", "seed_pairs")}, "localized"),
+        **described({name: CELL_COLUMNS[name] for name in ("n_samples", "n_groups", "seed_pairs")}, "localized"),
     },
 )
 st.download_button(

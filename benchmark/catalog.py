@@ -7,6 +7,7 @@ the same form is accepted wherever a name is; relative paths inside a card are r
 import re
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 from benchmark.errors import InputError, unknown
@@ -132,17 +133,20 @@ class SuiteCard:
     """Dictionary size; 0: expansion times the layer's width."""
     train_on: str = "train"
     """train | all: the samples that train the SAEs."""
-    tokens: int = 0
-    """Tokens of each sample that train the SAEs beside its global vector: at most this many of its real ones, drawn at
-    random (0: none)."""
+    tokens: int | str = "global"
+    """global | all | a number: what trains the SAEs beside each sample's global vector: nothing, all of its real
+    tokens, or at most so many of them, drawn at random."""
     report_on: tuple[str, ...] = ("heldout",)
     """heldout | train | all: the sample sets that are compared; the first one gives the headline."""
-    learning_rate: float = 5e-5
-    batch_size: int = 256
-    """Vectors a training step: global ones, and stored tokens where tokens train too."""
-    epochs: int = 1
-    center: bool = False
-    """Start b_dec at the mean of the training activations (False: at 0, as the paper)."""
+    preset: str = "paper"
+    """paper | robust: how the SAEs are trained where nothing else is said (benchmark/sae/settings.py)."""
+    learning_rate: float | None = None
+    """None: the preset's; likewise below."""
+    batch_size: int | None = None
+    """Vectors a training step: global ones, and tokens where they train too."""
+    epochs: int | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    """Further training options that differ from the preset's, by name (fields of TrainConfig)."""
     codes: str = "topk"
     """topk | relu: what the trained SAEs record, the k most active latents of a sample, or all of them (as the authors'
     code)."""
@@ -241,9 +245,7 @@ def _build(kind: type[Card], name: str, entry: dict[str, Any], path: Path) -> Ca
         wanted: Any = known[key].type
         values[key] = tuple(value) if isinstance(value, list) else value
         if not _is_a(values[key], wanted):
-            item = get_args(wanted)[0].__name__ if get_origin(wanted) is tuple else ""
-            name_of_type = f"a list of {item}" if item else f"of type {wanted.__name__}"
-            raise InputError(f"{where}: field '{key}' must be {name_of_type}, got {value!r}.")
+            raise InputError(f"{where}: field '{key}' must be {_type_name(wanted)}, got {value!r}.")
         choices = CHOICES[kind].get(key)
         if choices and value not in choices:
             raise InputError(f"{where}: {unknown(key, str(value), choices)}")
@@ -271,9 +273,18 @@ def _is_a(value: Any, wanted: Any) -> bool:
     """Whether a value read from YAML has the type of a field; true and false are no numbers."""
     if get_origin(wanted) is tuple:
         return isinstance(value, tuple) and all(_is_a(item, get_args(wanted)[0]) for item in value)
+    if get_origin(wanted) is UnionType:
+        return any(_is_a(value, kind) for kind in get_args(wanted))
     if wanted is float:
         return type(value) in (int, float)
     return type(value) is (get_origin(wanted) or wanted)
+
+
+def _type_name(wanted: Any) -> str:
+    if get_origin(wanted) is tuple:
+        return f"a list of {get_args(wanted)[0].__name__}"
+    kinds = [kind for kind in get_args(wanted) if kind is not NoneType] if get_origin(wanted) is UnionType else []
+    return f"of type {' or '.join(kind.__name__ for kind in kinds or [get_origin(wanted) or wanted])}"
 
 
 def local_path(source: str, base: str) -> Path | None:

@@ -16,8 +16,16 @@ from benchmark.jobs import configs
 COMMANDS: dict[str, tuple[type, str, str]] = {
     "compare": (configs.CompareConfig, "benchmark.jobs.compare", "compare"),
     "train": (configs.TrainJobConfig, "benchmark.jobs.train", "train_suite"),
+    "sweep": (configs.SweepConfig, "benchmark.jobs.sweep", "sweep"),
     "validate": (configs.ValidateConfig, "benchmark.jobs.validate", "validate"),
     "pretrain": (configs.PretrainConfig, "benchmark.jobs.pretrain", "pretrain"),
+    "export": (configs.ExportConfig, "benchmark.jobs.exchange", "export"),
+    "push": (configs.PushConfig, "benchmark.jobs.exchange", "push"),
+    "pull": (configs.PullConfig, "benchmark.jobs.exchange", "pull"),
+    "status": (configs.StatusConfig, "benchmark.jobs.status", "status"),
+    "gc": (configs.GcConfig, "benchmark.jobs.collect", "collect"),
+    "verify": (configs.VerifyConfig, "benchmark.jobs.verify", "verify"),
+    "report": (configs.ReportConfig, "benchmark.jobs.report_job", "write_report"),
     "encoders": (configs.EncodersConfig, "benchmark.jobs.listing", "encoders"),
     "datasets": (configs.DatasetsConfig, "benchmark.jobs.listing", "datasets"),
     "suites": (configs.SuitesConfig, "benchmark.jobs.listing", "suites"),
@@ -49,6 +57,7 @@ def _command(name: str, config: type, module: str, function: str) -> click.Comma
         sys.exit(job(parameters.parse(config, texts)))
 
     sentences = parameters.docs(config)
+    otherwise = "as the suite says" if issubclass(config, configs.RunConfig) else False
     options = []
     for field, default in parameters.defaults(config).items():
         switch = parameters.is_switch(config, field)
@@ -58,7 +67,7 @@ def _command(name: str, config: type, module: str, function: str) -> click.Comma
             click.Option(
                 sorted({f"--{field}", f"--{field.replace('_', '-')}"}) + [field],
                 default=default,
-                show_default=True if default else "as the suite says",
+                show_default=True if default else otherwise,
                 help=sentences[field],
                 metavar="[true|false]" if switch else "VALUE",
                 is_flag=False,

@@ -11,11 +11,11 @@ import numpy as np
 
 from benchmark.datasets import load_dataset
 from benchmark.metrics import crossfit
-from benchmark.sae import TopKSAE, TrainConfig, quality, shuffled_batches, train
+from benchmark.sae import TopKSAE, TrainConfig, quality, shuffled_batches, start, steps, train
 
 RECIPES = {
     "paper": TrainConfig(learning_rate=5e-5, batch_size=16, epochs=1),
-    "quickstart": TrainConfig(learning_rate=3e-3, batch_size=256, epochs=20, center=True),
+    "quickstart": TrainConfig(learning_rate=3e-3, batch_size=256, epochs=20, b_dec="mean"),
 }
 
 
@@ -29,9 +29,10 @@ def main() -> None:
                 x = np.load(path)
                 if len(x) != len(dataset):
                     continue
-                mean = x[rows].mean(0) if config.center else None
-                saes = {(0, seed): TopKSAE(x.shape[1], 768, 8, seed=seed).centred(mean) for seed in seeds}
-                train(saes, shuffled_batches({0: x}, rows, {seed: seed for seed in seeds}, config), config)
+                begin = start(x[rows], config).b_dec
+                saes = {(0, seed): TopKSAE(x.shape[1], 768, 8, seed=seed).centred(begin) for seed in seeds}
+                batches = shuffled_batches({0: x}, rows, {seed: seed for seed in seeds}, config)
+                train(saes, batches, config, totals=dict.fromkeys(saes, steps(len(rows), config)))
                 features = [saes[0, seed].features(x[heldout]) for seed in seeds]
                 found = quality(saes[0, seeds[0]], x[heldout], features[0])
                 encoder = path.parent.name.rsplit("-", 1)[0]

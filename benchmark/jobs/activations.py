@@ -1,7 +1,6 @@
 """One pass over the data per encoder: every sample's vectors at each wanted layer, written once and in order."""
 
 import contextlib
-import logging
 import shutil
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,12 +25,9 @@ from benchmark.jobs.activation_cache import (
 from benchmark.jobs.activation_files import Layout, Writer, name
 from benchmark.jobs.extraction_sizes import batch_and_shard, token_slots
 from benchmark.jobs.locks import locked
+from benchmark.jobs.model_runs import ModelRuns, model_threads, not_finite
 from benchmark.jobs.prefetch import Inputs, Rows, batches, prepared
 from benchmark.jobs.token_draw import draw, id_keys, take
-
-LOG = logging.getLogger("benchmark")
-IMAGE_SECONDS, CORE_FLOPS = 3e-3, 1e11
-"""What decoding and preprocessing an image takes, and what a core computes a second: orders of magnitude only."""
 
 
 def extract(
@@ -57,6 +53,7 @@ def extract(
     (COCO's 118,287 images, 16 tokens, d = 768: 6.2 GB a layer; all 197 tokens of ViT-B/16 would be 72 GB), and the
     memory, whatever the size of a stage's feature map. S is `tokens`, or what a layer can have if that is less: the
     196 other tokens of ViT-B/16, the 49 of Swin's last stage, the 76 of a CLIP caption; asking for more takes no more.
+    ALL_TOKENS stores none and counts those that each sample has: they train as they stream by (see `token_stream`).
 
     Raises WorkError when the cache cannot be written, or the disk or the device's memory is too small, and ValueError
     for a vector that is not finite, naming encoder, layer and sample.
@@ -98,7 +95,7 @@ def _fill(encoder: Encoder, dataset: PairedDataset, layers: list[int], inner: Pa
     reader = _Reader(encoder, dataset, layers, slots)
     written: Future[None] | None = None
     with (
-        _model_threads(encoder),
+        model_threads(encoder),
         contextlib.closing(writer),
         ThreadPoolExecutor(1) as disk,
         contextlib.closing(reader.vectors(plan)) as vectors,
@@ -127,33 +124,12 @@ def _fill(encoder: Encoder, dataset: PairedDataset, layers: list[int], inner: Pa
             written.result()
 
 
-@contextlib.contextmanager
-def _model_threads(encoder: Encoder) -> Iterator[None]:
-    """On a CPU, give a small image model few threads: its share of the work.
-
-    Threads of one matrix product wait for each other, and wait long where other threads decode images on the same
-    cores. The share is computed from nominal speeds, not timed: another number of threads may round differently, and a
-    process that goes on behind another must write the same bytes.
-    """
-    cores = torch.get_num_threads()
-    if encoder.device.type != "cpu" or encoder.modality != "image":
-        yield
-        return
-    model = encoder.flop / CORE_FLOPS
-    torch.set_num_threads(max(1, round(cores * model / (model + IMAGE_SECONDS))))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(cores)
-
-
 class _Reader:
     """Runs the model on batches and brings back what is stored of them."""
 
     def __init__(self, encoder: Encoder, dataset: PairedDataset, layers: list[int], slots: dict[int, int]) -> None:
         self.encoder, self.dataset, self.layers, self.slots = encoder, dataset, layers, slots
-        self.most: int | None = None
-        """Samples that fit the device's memory, once some did not."""
+        self.runs = ModelRuns(encoder)
         self.keys = id_keys(dataset.ids) if slots else torch.empty(0)
 
     def vectors(self, plan: Iterator[Rows]) -> Generator[tuple[Rows, dict[str, NDArray[Any]]]]:
@@ -164,51 +140,32 @@ class _Reader:
         before: tuple[Rows, list[dict[str, torch.Tensor]]] | None = None
         with contextlib.closing(prepared(self.encoder, self.dataset, plan)) as ready:
             for rows, inputs in ready:
-                started = rows, self._start(rows, inputs)
+                started = rows, self.runs.parts(rows, inputs, self._run)
                 if before is not None:
                     yield self._fetched(*before)
                 before = started
         if before is not None:
             yield self._fetched(*before)
 
-    def _start(self, rows: Rows, inputs: Inputs) -> list[dict[str, torch.Tensor]]:
-        """Run the model on a batch, in parts that fit the device's memory."""
-        parts: list[dict[str, torch.Tensor]] = []
-        done = 0
-        while done < len(rows):
-            part = slice(done, done + (self.most or len(rows)))
-            try:
-                parts.append(self._run(rows[part], {key: value[part] for key, value in inputs.items()}))
-                done = part.stop
-                continue
-            except torch.OutOfMemoryError:
-                pass  # retried outside, where the exception no longer holds the tensors
-            tried = len(rows[part])
-            if tried == 1:
-                raise WorkError(
-                    f"encoder '{self.encoder.name}' does not fit the memory of device '{self.encoder.device}' with a "
-                    "single sample; choose a smaller encoder, precision=bfloat16 or device=cpu."
-                )
-            self.most = (tried + 1) // 2
-            if self.encoder.device.type == "cuda":
-                torch.cuda.empty_cache()
-            LOG.warning("%s: out of memory, going on with batches of %d.", self.encoder.name, self.most)
-        return parts
-
     # Inference mode saves autograd's bookkeeping; the results leave as NumPy arrays, so nobody can need it.
     @torch.inference_mode()
     def _run(self, rows: Rows, inputs: Inputs) -> dict[str, torch.Tensor]:
         found: dict[str, torch.Tensor] = {}
-        drawn: dict[tuple[int, int], tuple[torch.Tensor, torch.Tensor]] = {}
+        drawn: dict[tuple[int, int], tuple[torch.Tensor | None, torch.Tensor]] = {}
         for layer, output in self.encoder.forward(inputs, self.layers).items():
             found[name(layer)] = output.pooled
             if self.slots:
                 shape = output.tokens.shape[1], self.slots[layer]
                 if shape not in drawn:  # layers of the same length have the same mask
                     allowed = self.encoder.other_tokens(inputs, output)
-                    drawn[shape] = draw(self.keys[rows].to(allowed.device), allowed, self.slots[layer])
+                    drawn[shape] = (
+                        draw(self.keys[rows].to(allowed.device), allowed, self.slots[layer])
+                        if self.slots[layer]
+                        else (None, allowed.sum(1))
+                    )
                 positions, counts = drawn[shape]
-                found[name(layer, "tokens")] = take(output.tokens, positions, counts)
+                if positions is not None:
+                    found[name(layer, "tokens")] = take(output.tokens, positions, counts)
                 found[name(layer, "counts")] = counts
         return found
 
@@ -218,9 +175,5 @@ class _Reader:
             for array in (name(layer), name(layer, "tokens")):
                 finite = np.isfinite(values[array]).reshape(len(rows), -1).all(1) if array in values else np.ones(1)
                 if not finite.all():
-                    sample = self.dataset.ids[rows[int(np.argmin(finite))]]
-                    raise ValueError(
-                        f"encoder '{self.encoder.name}', layer {layer}: sample '{sample}' is not finite"
-                        + (f" in {self.encoder.precision}." if self.encoder.precision != "float32" else ".")
-                    )
+                    raise not_finite(self.encoder, layer, self.dataset.ids[rows[int(np.argmin(finite))]])
         return rows, values

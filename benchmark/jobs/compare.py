@@ -18,9 +18,11 @@ from benchmark.jobs.memory import memory_budget
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
 from benchmark.jobs.sides import Recorded, Side
+from benchmark.jobs.signature_log import print_signatures, signatures_of_comparison, write_signatures
 from benchmark.jobs.train import train_all
 from benchmark.metrics.caveats import caveats, decimals
 from benchmark.metrics.describe import EXTRAS, MEASURES
+from benchmark.signature import Signature
 
 LABELS = {measure: title for measure, (title, _) in (MEASURES | EXTRAS).items()}
 PANELS = ("crossfit", "untrained", "naive", "chance", "calibrated", "paper_code")
@@ -47,11 +49,13 @@ def compare(config: CompareConfig) -> int:
         complete = len({item.encoder.name for item in trained} - set(failed))
         if len(trained) < 2:
             raise_failures(failed, complete=complete)
-        table, cell_table = _tables(plan, dataset, trained, rows)
+        table, cell_table, earlier = _tables(plan, dataset, trained, rows)
         order = [card.name for card in sorted(plan.encoders, key=lambda card: KINDS.index(card.kind))]
         order = [name for name in order if name in set(cell_table.source)]
-        _log(plan, dataset, trained, table, cell_table, order)
-        _print(plan, dataset, trained, cell_table, order, run.info.run_id)
+        found = signatures_of_comparison(headline(plan, cell_table), sae_table(trained))
+        compared = rows[plan.suite.report_on[0]]
+        _log(plan, dataset, trained, table, cell_table, order, found, compared, earlier)
+        _print(plan, dataset, trained, cell_table, order, found, run.info.run_id)
         raise_failures(failed, complete=complete)
     return 0
 
@@ -72,8 +76,8 @@ def sample_sets(plan: Plan, dataset: PairedDataset) -> dict[str, np.ndarray]:
 
 def _tables(
     plan: Plan, dataset: PairedDataset, trained: Sequence[Trained], rows: dict[str, np.ndarray]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the long table and the cells, from a finished compare run with the same key if there is one."""
+) -> tuple[pd.DataFrame, pd.DataFrame, Path | None]:
+    """Return the long table and the cells, and the artifacts of the finished run with the same key they are from."""
     import mlflow
 
     import registry
@@ -89,20 +93,21 @@ def _tables(
     for run_id in registry.find_finished("compare", key):
         folder = registry.verified(run_id)
         if folder is not None:
-            return pd.read_parquet(folder / "matrix.parquet"), pd.read_parquet(folder / "cells.parquet")
+            return pd.read_parquet(folder / "matrix.parquet"), pd.read_parquet(folder / "cells.parquet"), folder
     table, draws = compare_pairs(
-        suite, _recorded(trained, len(dataset)), rows,
-        untrained=_recorded(trained, len(dataset), untrained=True) if suite.untrained else None,
+        suite, recorded(trained, len(dataset)), rows,
+        untrained=recorded(trained, len(dataset), untrained=True) if suite.untrained else None,
         budget=memory_budget("cpu"),
     )  # fmt: skip
     found = cells(table, draws)
     for part in (table, found):
         part.insert(0, "suite", suite.name)
         part.insert(1, "dataset", dataset.name)
-    return table, found
+    return table, found, None
 
 
-def _recorded(trained: Sequence[Trained], n_samples: int, *, untrained: bool = False) -> dict[Side, Recorded]:
+def recorded(trained: Sequence[Trained], n_samples: int, *, untrained: bool = False) -> dict[Side, Recorded]:
+    """Return the recorded features of train runs over `n_samples` samples, or those of their SAEs before training."""
     from benchmark.jobs.recording import norms_path
     from registry.queries import feature_path
 
@@ -129,8 +134,12 @@ def _log(
     table: pd.DataFrame,
     cell_table: pd.DataFrame,
     order: list[str],
+    found: list[Signature],
+    rows: np.ndarray,
+    earlier: Path | None,
 ) -> None:
     from benchmark import plots
+    from benchmark.jobs.feature_partners import write_partners
 
     shown = headline(plan, cell_table)
     title = f"{plan.suite.name}: {dataset.name}, {shown.n_samples.iloc[0]:,} {plan.suite.report_on[0]} samples"
@@ -138,6 +147,11 @@ def _log(
         folder = Path(temporary)
         for name, frame in (("matrix", table), ("cells", cell_table), ("saes", sae_table(trained))):
             report.write(frame, folder / name)
+        write_signatures(found, folder / "signatures")
+        write_partners(
+            recorded(trained, len(dataset)), rows, folder,
+            folds=plan.suite.folds, min_count=plan.suite.min_count, budget=memory_budget("cpu"), earlier=earlier,
+        )  # fmt: skip
         labels = {measure: label for measure, label in LABELS.items() if measure in shown}
         matrices = {labels[measure]: wide(shown, measure, order) for measure in PANELS if measure in labels}
         ends = wide(shown, "low", order), wide(shown, "high", order)
@@ -155,11 +169,17 @@ def _log(
 
 
 def _print(
-    plan: Plan, dataset: PairedDataset, trained: Sequence[Trained], cell_table: pd.DataFrame, order: list[str], run: str
+    plan: Plan,
+    dataset: PairedDataset,
+    trained: Sequence[Trained],
+    cell_table: pd.DataFrame,
+    order: list[str],
+    found: list[Signature],
+    run: str,
 ) -> None:
     shown = headline(plan, cell_table)
     n = int(shown.n_samples.iloc[0])
-    form = f"{{:.{decimals(n)}f}}".format
+    form = f"{{:.{decimals(shown.n_groups)}f}}".format
     reused = sum(item.reused for item in trained)
     print(f"\n{dataset.name}: {len(dataset):,} samples ({len(dataset.left_out)} left out), "
           f"{n:,} of them compared ({plan.suite.report_on[0]})")  # fmt: skip
@@ -179,7 +199,8 @@ def _print(
     if (few := len(plan.suite.seeds)) < FEW_SEEDS:
         seeds = report.counted(few, "seed")
         print(f"With {seeds} they show the samples' share of the uncertainty, hardly the seeds'.")
-    for caveat in caveats(shown.n_samples, shown.chance):
+    for caveat in caveats(shown.n_groups, shown.chance):
         print(f"CAUTION: {caveat}")
-    print(f"\nRun {run}: matrix.csv, matrix.parquet, matrix.png, matrix.html, cells.csv, saes.csv")
+    print_signatures(found)
+    print(f"\nRun {run}: matrix.csv, matrix.parquet, matrix.png, matrix.html, cells.csv, saes.csv, signatures.csv")
     print("Look at it with `make ui` (MLflow) or `make app` (Streamlit).")

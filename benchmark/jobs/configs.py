@@ -28,14 +28,18 @@ class RunConfig:
     """Size of the dictionary; takes the place of expansion (0: use expansion)."""
     expansion: int | None = None
     """Size of the dictionary in multiples of the layer's width."""
+    preset: str = ""
+    """How the SAEs are trained where nothing else is said: paper, or robust (slower, and closer between seeds)."""
     learning_rate: float | None = None
     """Step size of Adam."""
     batch_size: int | None = None
     """Vectors a training step."""
     epochs: int | None = None
     """Passes over the training vectors."""
-    tokens: int | None = None
-    """Tokens of each sample that train the SAEs beside its global vector (0: none)."""
+    training: tuple[str, ...] = ()
+    """Further training options, name=value, separated by commas (unit_norm=true,matryoshka=0.25/0.5; docs/cards.md)."""
+    tokens: str = ""
+    """What trains the SAEs: global (one vector a sample), all (all real tokens too), or so many drawn tokens too."""
     codes: str = ""
     """What the trained SAEs record: topk, or relu (all latents, without TopK, as the authors' code; large)."""
     untrained: bool | None = None
@@ -128,3 +132,99 @@ class DatasetsConfig:
 @dataclass(frozen=True, kw_only=True)
 class SuitesConfig:
     """List the suite cards."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """Write registered SAEs into files: ours (safetensors and JSON), or those of SAELens."""
+
+    sae: tuple[str, ...] = ()
+    """Registered SAEs (models:/NAME/VERSION or models:/NAME@seed-0), separated by commas; several get a folder each."""
+    output: str = ""
+    """Folder to write into."""
+    format: str = "saelens"
+    """saelens (cfg.json, sae_weights.safetensors) or own (config.json, model.safetensors)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushConfig:
+    """Push registered SAEs, with a model card, to a repository of the Hugging Face hub (or into a folder)."""
+
+    sae: tuple[str, ...] = ()
+    """Registered SAEs (models:/NAME/VERSION or models:/NAME@seed-0), separated by commas; several get a folder each."""
+    repository: str = ""
+    """OWNER/NAME on the hub, made if it does not exist, or a folder; the token is read from HF_TOKEN."""
+    format: str = "own"
+    """own (config.json, model.safetensors) or saelens (cfg.json, sae_weights.safetensors)."""
+    private: bool = True
+    """Make a new repository private, and refuse one that is public."""
+    revision: str = ""
+    """Branch of the hub repository, made if it does not exist (empty: main)."""
+    licence: str = ""
+    """Licence of the SAEs (empty: that of the encoder's weights, as its card states it)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullConfig:
+    """Pull an SAE from a repository of the Hugging Face hub, a folder or a file, whoever made it, and register it."""
+
+    repository: str = ""
+    """OWNER/NAME on the hub, a folder, or a state dict of the authors' TopKSAE (.pt, .safetensors)."""
+    path: str = ""
+    """Folder or file of the SAE within the repository, where it holds several."""
+    revision: str = ""
+    """Branch, tag or commit on the hub (empty: main)."""
+    k: int | None = None
+    """Active latents a sample, where the file does not say it (a state dict)."""
+    encoder: str = ""
+    """Encoder whose activations it reads (empty: as its files say)."""
+    layer: int | None = None
+    """Block whose output it reads (empty: as its files say)."""
+    dataset: str = ""
+    """Dataset it was trained on (empty: as its files say)."""
+    seed: int | None = None
+    """Seed it was trained with (empty: as its files say, or unknown)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig(RunConfig):
+    """Sweep k and expansion: dead share, FVU, agreement of seeds and of encoders, and which cell suffices."""
+
+    k: tuple[int, ...] = (8, 16, 32, 64, 128)  # type: ignore[assignment]  # several values instead of one
+    """Numbers of active latents a sample, separated by commas; those that reach a layer's width are left out."""
+    expansion: tuple[int, ...] = (4, 8, 16)  # type: ignore[assignment]
+    """Sizes of the dictionary in multiples of the layer's width, separated by commas."""
+    folds: int | None = None
+    """Folds of the cross-fitted value."""
+    min_count: int | None = None
+    """Empty the features that are active on fewer of the compared samples (0: none)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusConfig:
+    """Show what is done, what is running (and whether it is alive), what failed, and what takes how much disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GcConfig:
+    """List caches that nobody used for a while and artifacts without a run; with delete=true, remove them."""
+
+    days: int = 30
+    """Keep caches that were used within so many days (0: only those used within the hour, or by a running job)."""
+    delete: bool = False
+    """Remove what is listed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyConfig:
+    """Compare every artifact of every finished run, and every registered SAE, with its hash; exit code 1 on damage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Write finished comparisons as an HTML report, as Markdown and as LaTeX tables."""
+
+    runs: tuple[str, ...] = ()
+    """Suites or ids of compare runs, separated by commas (empty: the newest of every suite and dataset)."""
+    output: str = "report"
+    """Folder to write report.html, report.md, report.tex and tables.tex into; files of these names are replaced."""

@@ -47,8 +47,10 @@ class Figures:
             "encoders": download(self.fetched),
             "dataset": self.data.disk,
             "activations": sum(item.activations for item in items),
+            "checkpoints": max((item.checkpoints for item in items), default=0),
             "SAEs": sum(item.models for item in items),
             "features": sum(item.features for item in items),
+            "samples that show features": sum(item.examples for item in items),
         }
 
 

@@ -10,14 +10,21 @@ from benchmark.catalog import EncoderCard
 from benchmark.encoders import hub
 from benchmark.jobs import rates
 from benchmark.jobs.cores import cores
+from benchmark.jobs.feature_samples import IMAGES
 from benchmark.jobs.layer_groups import layer_groups, training_bytes
 from benchmark.jobs.outline import encoder_outline
-from benchmark.jobs.plan import Plan, pick_layers
+from benchmark.jobs.plan import ALL_TOKENS, Plan, pick_layers
+from benchmark.jobs.token_sample import SAMPLES, VECTORS
+from benchmark.sae.mixing import buffer_bytes
 
 FLOAT, HALF, GROUP = 4, 2, 8
 """Bytes of a float32, of a float16 and of a sample's group."""
 SORTED = 8
 """Bytes of a slot of features that are sorted by latent: int32 sample, float32 value."""
+THUMBNAIL, SHOWN = 1400, 128
+"""Bytes of a thumbnail, and of the rows that show a latent's samples (measured at COCO's size)."""
+CHECKPOINT_SECONDS = 300
+"""Seconds of training before its first checkpoint."""
 DENSE_WORK = 48
 """Bytes that comparing two layers without TopK takes for each sample and latent beside their features (measured)."""
 
@@ -32,10 +39,15 @@ class EncoderEstimate:
     activations: int
     models: int
     features: int
+    examples: int
+    """Samples and thumbnails that show what the features are; at most."""
     parts: int
     """Parts in which the SAEs train, since not all fit the memory at once."""
     training: int
-    """Memory of the largest of these parts (weights, gradients and Adam's moments), or of recording without TopK."""
+    """Memory of the largest of these parts (SAEs with gradients and moments, mixing buffers), or of recording without
+    TopK."""
+    checkpoints: int
+    """Disk of the largest part's checkpoints: two, for a moment; none where training ends before the first is due."""
     encode: float | None
     """None if the cost of a forward pass is not known."""
     train: float
@@ -51,12 +63,30 @@ def estimate_encoder(
     outline = encoder_outline(card, trust_remote_code=plan.trust_remote_code)
     if outline is None:
         return None
-    suite = plan.suite
-    widths = tuple(outline.widths[layer] for layer in pick_layers(plan.layers, list(outline.widths), card.name))
-    steps = suite.epochs * -(-n_training * (1 + suite.tokens) // suite.batch_size)
+    suite, training = plan.suite, plan.training
+    layers = pick_layers(plan.layers, list(outline.widths), card.name)
+    widths = tuple(outline.widths[layer] for layer in layers)
+    streams, tokens = plan.tokens == ALL_TOKENS, max(plan.tokens, 0)  # what is stored
+    totals = [round(n_training * (1 + (outline.tokens[layer] if streams else tokens))) for layer in layers]
+    held = [
+        buffer_bytes(total, width, training.batch_size) if streams else 0
+        for total, width in zip(totals, widths, strict=True)
+    ]
     seeds = len(suite.seeds)
-    parts = _training_parts(plan, widths, memory)
-    stored = n_samples * ((1 + suite.tokens) * sum(widths) + (1 if suite.tokens else 0) * len(widths)) * FLOAT
+    parts = _training_parts(plan, widths, held, memory)
+    train = seeds * training.epochs * sum(
+        -(-total // training.batch_size)
+        * rates.step_seconds(width, plan.n_latents(width), suite.k, training, plan.device)
+        for total, width in zip(totals, widths, strict=True)
+    )  # fmt: skip
+    encoded = n_samples
+    if streams:  # again for every part and epoch, and for the draws that training starts from and is measured on
+        encoded += len(parts) * training.epochs * n_training
+        encoded += min(SAMPLES, n_training) + min(SAMPLES, n_samples - n_training or n_samples)
+    state = 4 / 5 if training.patience else 3 / 4  # of what training keeps, all but the gradients
+    stored = n_samples * ((1 + tokens) * sum(widths) + (1 if plan.tokens else 0) * len(widths)) * FLOAT
+    if streams:
+        stored += 2 * sum(min(total, VECTORS) * width * FLOAT for total, width in zip(totals, widths, strict=True))
     return EncoderEstimate(
         card,
         widths,
@@ -65,24 +95,32 @@ def estimate_encoder(
         features=seeds * n_samples * (2 if suite.untrained else 1) * sum(
             _sample(plan, plan.n_latents(width), HALF) for width in widths
         ),
+        examples=seeds * (min(n_samples, IMAGES) * THUMBNAIL + sum(map(plan.n_latents, widths)) * SHOWN),
         parts=len(parts),
-        training=max(*parts, _recording(plan, widths, n_samples)),
-        encode=_encode_seconds(plan, card, outline.gflop, n_samples),
-        train=seeds * steps * sum(
-            rates.step_seconds(width, plan.n_latents(width), suite.k, suite.batch_size, plan.device)
-            for width in widths
-        ),
+        training=max(*map(sum, parts), _recording(plan, widths, n_samples)),
+        checkpoints=round(2 * max(parts)[0] * state) if train / len(parts) > CHECKPOINT_SECONDS else 0,
+        encode=_encode_seconds(plan, card, outline.gflop, encoded),
+        train=train,
     )  # fmt: skip
 
 
-def _training_parts(plan: Plan, widths: Sequence[int], memory: int) -> list[int]:
-    """Return the bytes of each part that `train_in_groups` makes of an encoder's SAEs: some layers, of some seeds."""
+def _training_parts(plan: Plan, widths: Sequence[int], held: Sequence[int], memory: int) -> list[tuple[int, int]]:
+    """Return the bytes of SAEs and of buffers in each part that `train_in_groups` makes: some layers, of some seeds.
+
+    `held` are the bytes of each layer's mixing buffer.
+    """
     seeds = plan.suite.seeds
-    sizes = {i: len(seeds) * training_bytes(width, plan.n_latents(width)) for i, width in enumerate(widths)}
+    stops = plan.training.patience > 0
+    sizes = {
+        i: held[i] + len(seeds) * training_bytes(width, plan.n_latents(width), early_stop=stops)
+        for i, width in enumerate(widths)
+    }
     found = []
     for layers in layer_groups(sizes, memory):
-        alone = sum(sizes[layer] for layer in layers) // len(seeds)
-        found += [len(part) * alone for part in layer_groups(dict.fromkeys(seeds, alone), memory)]
+        buffers = sum(held[layer] for layer in layers)
+        alone = (sum(sizes[layer] for layer in layers) - buffers) // len(seeds)
+        parts = layer_groups(dict.fromkeys(seeds, alone), memory - buffers)
+        found += [(len(part) * alone, buffers) for part in parts]
     return found
 
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from benchmark.encoders import Encoder
+from benchmark.jobs.plan import ALL_TOKENS
 
 SHARD_ROWS = 8192
 SHARD_BYTES = 256 << 20
@@ -38,16 +39,18 @@ def batch_and_shard(encoder: Encoder, captions: Sequence[str] | None, row_bytes:
 def token_slots(encoder: Encoder, layers: Sequence[int], tokens: int) -> dict[int, int]:
     """Return how many tokens of each layer are stored: `tokens`, or as many as the layer can have (but at least 1).
 
+    ALL_TOKENS: none. Empty where tokens are not even counted.
+
     A layer has a fixed number where two images of different shape, or a caption beyond every limit, get the same one.
     """
-    if not tokens:
-        return {}
+    if tokens <= 0:
+        return dict.fromkeys(layers, 0) if tokens == ALL_TOKENS else {}
     if encoder.modality == "text":
         # A caption of this many words is cut, or has more than the wanted tokens.
         mask = encoder.preprocess(["a " * (tokens + 8)])["mask"]
         longest = mask.shape[1] - (encoder.card.token != "mean")
         return dict.fromkeys(layers, max(1, min(tokens, longest)))
-    square, wide = (_allowed(encoder, layers, Image.new("RGB", size)) for size in ((64, 64), (160, 64)))
+    square, wide = (other_tokens(encoder, layers, Image.new("RGB", size)) for size in ((64, 64), (160, 64)))
     return {layer: max(1, min(tokens, square[layer])) if square == wide else tokens for layer in layers}
 
 
@@ -64,7 +67,8 @@ def _length(encoder: Encoder, texts: list[Any]) -> int:
 
 
 @torch.inference_mode()
-def _allowed(encoder: Encoder, layers: Sequence[int], image: Image.Image) -> dict[int, int]:
+def other_tokens(encoder: Encoder, layers: Sequence[int], image: Image.Image) -> dict[int, int]:
+    """Return how many tokens of an image each layer has beside the global one."""
     inputs = encoder.preprocess([image])
     outputs = encoder.forward(inputs, layers)
     return {layer: int(encoder.other_tokens(inputs, output).sum()) for layer, output in outputs.items()}

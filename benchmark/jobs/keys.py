@@ -12,7 +12,7 @@ from typing import Any
 from benchmark.catalog import EncoderCard
 
 # Raised whenever code changes what activations, SAEs or comparisons come out of the same inputs.
-ACTIVATIONS, TRAINING, COMPARISON = 2, 1, 2
+ACTIVATIONS, TRAINING, COMPARISON = 3, 2, 3
 
 
 # The packages whose code turns a library's checkpoint into activations.

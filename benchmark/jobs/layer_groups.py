@@ -8,9 +8,12 @@ BYTES = 16
 """Of a parameter in training: its float32 value, its gradient and Adam's two moments."""
 
 
-def training_bytes(width: int, n_latents: int) -> int:
-    """Return the bytes that one SAE keeps in training: encoder and decoder (m, d) and b_dec (d,)."""
-    return BYTES * (2 * n_latents * width + width)
+def training_bytes(width: int, n_latents: int, *, early_stop: bool = False) -> int:
+    """Return the bytes that one SAE keeps in training: encoder and decoder (m, d) and b_dec (d,).
+
+    With an early stop, the best weights so far are kept as well.
+    """
+    return (BYTES + 4 * early_stop) * (2 * n_latents * width + width)
 
 
 def layer_groups(sizes: Mapping[Key, int], budget: int) -> list[list[Key]]:

@@ -14,6 +14,7 @@ from benchmark.features import DenseFeatures
 from benchmark.jobs.sides import Layers, Recorded, Side, loaded_pairs
 from benchmark.metrics import chance_measures, crossfit_both
 from benchmark.metrics.describe import EXTRAS, MEASURES
+from benchmark.metrics.groups import shared_groups
 from benchmark.metrics.paper_code import paper_wmppc
 
 RESAMPLES = 200
@@ -63,7 +64,11 @@ def compare_pairs(
             for a, b, left, right in loaded_pairs(pairs, recorded, chosen, **how):
                 found[a, b] = []
                 for aggregate, own, other in _aggregates(left, right, several):
-                    what = {"aggregate": aggregate, "codes": _codes(own), "recorded_on": name, "n_samples": len(chosen)}
+                    groups = shared_groups(list(own.values()), list(other.values()))
+                    what = {
+                        "aggregate": aggregate, "codes": _codes(own), "recorded_on": name, "n_samples": len(chosen),
+                        "n_groups": int(groups.max()) + 1,
+                    }  # fmt: skip
                     for source, target, row, drawn in _both_ways(suite, recorded, what, (a, own), (b, other)):
                         draws[name, aggregate, source, target] = drawn
                         found[a, b].append(row | _joined(floors.get((aggregate, source[0], target[0]), [])))
@@ -152,19 +157,25 @@ def cells(table: pd.DataFrame, draws: Mapping[tuple, NDArray[np.float64]], seed:
     out = []
     for key, part in table.groupby(["recorded_on", "aggregate", "source", "target"], sort=False):
         name, aggregate, source, target = cast(tuple[str, str, str, str], key)
-        drawn = {
-            (s, t): draws[name, aggregate, (source, s), (target, t)]
-            for s, t in zip(part.source_seed, part.target_seed, strict=True)
-        }
-        low, high = np.nanquantile(_resampled(drawn, rng, own=source == target), [0.025, 0.975])
+        low, high = np.nanquantile(drawn_cell(part, draws, rng), [0.025, 0.975])
         out.append({
             "source": source, "target": target, "aggregate": aggregate, "recorded_on": name,
-            "n_samples": int(part.n_samples.iloc[0]), "seed_pairs": len(part),
+            "n_samples": int(part.n_samples.iloc[0]), "n_groups": int(part.n_groups.iloc[0]), "seed_pairs": len(part),
             **{measure: part[measure].mean() for measure in MEASURES}, "low": low, "high": high,
             "mppc": part.mppc.mean(), "mppc_chance": part.mppc_chance.mean(),
             **{extra: part[extra].mean() for extra in EXTRAS if extra in part},
         })  # fmt: skip
     return pd.DataFrame(out)
+
+
+def drawn_cell(part: pd.DataFrame, draws: Mapping[tuple, Draws], rng: np.random.Generator) -> Draws:
+    """Return the resampled means (R,) of the cell whose rows of the long table are `part`."""
+    first = part.iloc[0]
+    drawn = {
+        (s, t): draws[first.recorded_on, first["aggregate"], (first.source, s), (first.target, t)]
+        for s, t in zip(part.source_seed, part.target_seed, strict=True)
+    }
+    return _resampled(drawn, rng, own=first.source == first.target)
 
 
 def _resampled(

@@ -7,6 +7,7 @@ from benchmark.catalog import EncoderCard
 from benchmark.encoders import hub
 from benchmark.encoders.choice_of_layers import chosen_layers
 from benchmark.errors import InputError
+from benchmark.jobs.token_outline import measured_tokens, stated_tokens
 
 SHAPE = re.compile(r"(\d+)x(\d+)|\d+(,\d+)*")
 
@@ -19,6 +20,8 @@ class Outline:
     """Width of each layer that the encoder offers, shallow to deep."""
     gflop: float | None
     """Billions of multiply-adds of one forward pass of one sample; None: unknown."""
+    tokens: dict[int, float]
+    """Tokens of a sample at each of these layers, about; none where vectors are read instead."""
 
 
 def encoder_outline(card: EncoderCard, *, trust_remote_code: bool = False) -> Outline | None:
@@ -33,10 +36,11 @@ def encoder_outline(card: EncoderCard, *, trust_remote_code: bool = False) -> Ou
         from benchmark.encoders.recorded import load_recorded
 
         recorded = load_recorded(card)
-        return Outline({layer: recorded.widths[layer] for layer in recorded.layers}, 0.0)
+        return Outline({layer: recorded.widths[layer] for layer in recorded.layers}, 0.0, {})
     if card.shape:
         stated = parse_shape(card)
-        return Outline({layer: stated[layer] for layer in chosen_layers(card, list(range(len(stated))))}, _stated(card))
+        widths = {layer: stated[layer] for layer in chosen_layers(card, list(range(len(stated))))}
+        return Outline(widths, _stated(card), stated_tokens(card, stated))
     if not hub.is_cached(card):
         return None
     from benchmark.encoders import load_encoder
@@ -44,7 +48,7 @@ def encoder_outline(card: EncoderCard, *, trust_remote_code: bool = False) -> Ou
 
     encoder = load_encoder(card, trust_remote_code=trust_remote_code)
     widths = {layer: encoder.widths[layer] for layer in encoder.layers}
-    return Outline(widths, _stated(card) or multiply_adds(encoder) / 1e9)
+    return Outline(widths, _stated(card) or multiply_adds(encoder) / 1e9, measured_tokens(encoder))
 
 
 def parse_shape(card: EncoderCard) -> tuple[int, ...]:

@@ -7,8 +7,10 @@ from benchmark.catalog import CHOICES, EncoderCard, SuiteCard, find_card, read_c
 from benchmark.errors import InputError, unknown
 from benchmark.jobs.configs import CompareConfig, RunConfig
 from benchmark.report import counted
-from benchmark.sae.settings import TrainConfig
+from benchmark.sae.settings import OWN_FIELDS, TrainConfig, make_config, parse_options, refuse_own_fields
 
+ALL_TOKENS = -1
+"""`Plan.tokens` where every real token of the training samples trains."""
 BACKENDS = ("local",)
 CODES = CHOICES[SuiteCard]["codes"]
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -24,32 +26,27 @@ class Plan:
     encoders: tuple[EncoderCard, ...]
     layers: str | tuple[int, ...]
     """last | all | block indices."""
+    training: TrainConfig
+    """How the SAEs are trained: the preset, changed by the card, changed by the command."""
+    tokens: int
+    """Tokens of a sample that train the SAEs beside its global vector: 0, at most so many drawn ones, or ALL_TOKENS."""
     device: str
     precision: str
     """Arithmetic of the encoders: float32 | bfloat16 | float16."""
     compile: bool
     trust_remote_code: bool
 
-    @property
-    def training(self) -> TrainConfig:
-        """How the SAEs are trained."""
-        suite = self.suite
-        return TrainConfig(
-            learning_rate=suite.learning_rate, batch_size=suite.batch_size, epochs=suite.epochs, center=suite.center
-        )
-
     def n_latents(self, width: int) -> int:
         """Return the size of the dictionary for a layer of this width; raises InputError if k does not fit."""
         size = self.suite.n_latents or self.suite.expansion * width
-        _check_k(self.suite.k, size)
+        self.training.check_sizes(self.suite.k, size)
         return size
 
     def recipe(self) -> dict[str, object]:
         """Return all settings that a train run depends on, apart from its encoder, data and seed."""
-        names = ("k", "expansion", "n_latents", "train_on", "tokens")
-        found = {name: getattr(self.suite, name) for name in names} | asdict(self.training) | {"layers": self.layers}
-        # Runs from before there was a choice keep their keys.
-        return found if self.suite.codes == "topk" else found | {"codes": self.suite.codes}
+        names = ("k", "expansion", "n_latents", "train_on", "codes")
+        chosen = {name: getattr(self.suite, name) for name in names} | {"layers": self.layers, "tokens": self.tokens}
+        return chosen | asdict(self.training)
 
 
 def make_plan(config: RunConfig) -> Plan:
@@ -58,19 +55,18 @@ def make_plan(config: RunConfig) -> Plan:
     overrides = {
         name: value
         for name in SuiteCard.__dataclass_fields__
-        if (value := getattr(config, name, None)) not in (None, "", ())
+        if name != "training" and (value := getattr(config, name, None)) not in (None, "", ())
     }
     suite = replace(suite, **overrides)
     for name, least in (
-        ("k", 1), ("expansion", 1), ("n_latents", 0), ("max_samples", 0), ("tokens", 0),
-        ("batch_size", 1), ("epochs", 1), ("permutations", 0), ("folds", 2), ("min_count", 0),
+        ("k", 1), ("expansion", 1), ("n_latents", 0), ("max_samples", 0), ("permutations", 0), ("folds", 2),
+        ("min_count", 0),
     ):  # fmt: skip
         if getattr(suite, name) < least:
             raise InputError(f"{name} must be at least {least}, got {getattr(suite, name)}.")
-    if not 0 < suite.learning_rate < float("inf"):
-        raise InputError(f"learning_rate must be above 0 and finite, got {suite.learning_rate}.")
+    training, tokens = _training(suite, config), _tokens(suite.tokens)
     if suite.n_latents:
-        _check_k(suite.k, suite.n_latents)
+        training.check_sizes(suite.k, suite.n_latents)
     for name, values in (("encoders", suite.encoders), ("seeds", suite.seeds)):
         if not values:
             raise InputError(f"the suite '{suite.name}' names no {name}; give at least one.")
@@ -93,10 +89,10 @@ def make_plan(config: RunConfig) -> Plan:
     if len({card.name for card in cards}) < len(cards):
         raise InputError(f"encoders names an encoder twice: {','.join(card.name for card in cards)}.")
     for card in cards:
-        if suite.tokens and card.library == "activations":
+        if tokens and card.library == "activations":
             raise InputError(
                 f"encoder '{card.name}' brings one vector a sample, so tokens={suite.tokens} cannot train its SAEs; "
-                "set tokens to 0 or leave it out."
+                "set tokens to global or leave it out."
             )
     if isinstance(config, CompareConfig) and len(cards) * len(suite.seeds) < 2:
         raise InputError("a comparison needs at least two encoders, or two seeds of one.")
@@ -105,6 +101,8 @@ def make_plan(config: RunConfig) -> Plan:
         suite=suite,
         encoders=cards,
         layers=_layers(suite.layers),
+        training=training,
+        tokens=tokens,
         device=device,
         precision=_precision(config.precision, device),
         compile=config.compile,
@@ -119,9 +117,31 @@ def _encoder_cards(name: str) -> list[EncoderCard]:
     return [find_card(EncoderCard, name)]
 
 
-def _check_k(k: int, size: int) -> None:
-    if k > size:
-        raise InputError(f"k = {k} is larger than the dictionary of {size} latents; lower k or raise n_latents.")
+def _training(suite: SuiteCard, config: RunConfig) -> TrainConfig:
+    """Return the preset with the options of the card, and with those of the command in place of them."""
+    options = parse_options(config.training)
+    refuse_own_fields(options)
+    make_config(suite.preset, {})
+    try:
+        refuse_own_fields(suite.training)
+        make_config(suite.preset, suite.training)
+    except InputError as error:
+        raise InputError(f"training of the suite '{suite.name}': {error}") from None
+    own = {name: value for name in OWN_FIELDS if (value := getattr(suite, name)) is not None}
+    return make_config(suite.preset, suite.training | options | own)
+
+
+def _tokens(text: int | str) -> int:
+    """Return `Plan.tokens` of what a suite or command says."""
+    if text in ("global", "all"):
+        return 0 if text == "global" else ALL_TOKENS
+    try:
+        found = int(text)
+    except ValueError:
+        found = -1
+    if found < 0:
+        raise InputError(f"tokens must be global, all or a whole number of tokens of each sample, got '{text}'.")
+    return found
 
 
 def _layers(text: str) -> str | tuple[int, ...]:

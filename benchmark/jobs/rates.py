@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -44,14 +45,14 @@ def image_seconds() -> float:
 
 
 @cache
-def step_seconds(d: int, n_latents: int, k: int, batch: int, device: str) -> float:
-    """Return the time of one training step of one SAE."""
+def step_seconds(d: int, n_latents: int, k: int, config: TrainConfig, device: str) -> float:
+    """Return the time of one training step of one SAE, without what its dead latents add."""
     sae = TopKSAE(d, n_latents, k, seed=0).to(device)
-    x = torch.randn(batch, d, device=device)
-    few = 2
+    x = torch.randn(config.batch_size, d, device=device)
+    few, endless = 2, replace(config, patience=0)
 
     def some_steps() -> None:
-        train({0: sae}, [{0: x}] * few, TrainConfig(batch_size=batch))
+        train({0: sae}, [{0: x}] * few, endless, totals={0: few}, scales={0: 1.0})
 
     return _best(some_steps, device) / few
 

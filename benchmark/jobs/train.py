@@ -14,6 +14,7 @@ from benchmark.jobs.configs import TrainJobConfig
 from benchmark.jobs.locks import locked
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
+from benchmark.jobs.signature_log import print_signatures, signatures_of_saes, write_signatures
 from benchmark.jobs.train_encoder import train_seeds
 
 
@@ -29,11 +30,14 @@ def train_suite(config: TrainJobConfig) -> int:
         with tempfile.TemporaryDirectory() as temporary:
             saes = sae_table(trained)
             report.write(saes, Path(temporary, "saes"))
+            found = signatures_of_saes(saes)
+            write_signatures(found, Path(temporary, "signatures"))
             log_folder(Path(temporary))
         tracking.log_metrics({"n_samples": len(dataset), "left_out": len(dataset.left_out)})
         for item in trained:
             print(f"{item.encoder.name:<24} seed {item.seed}  {'reused' if item.reused else 'trained'}  {item.run_id}")
-        print(f"\nRun {run.info.run_id}: saes.csv. Look at it with `make ui`.")
+        print_signatures(found)
+        print(f"\nRun {run.info.run_id}: saes.csv, signatures.csv. Look at it with `make ui`.")
         raise_failures(failed)
     return 0
 
@@ -105,10 +109,11 @@ def _finished(plan: Plan, card: EncoderCard, key: dict[int, str]) -> dict[int, T
 
 
 def _still_registered(folder: Path, seed: int) -> bool:
-    """Whether all models of a finished run are registered; points their aliases at them again."""
+    """Whether all models of a finished run are registered and undamaged; points their aliases at them again."""
     import registry
 
-    return all([registry.claim_alias(uri, seed) for uri in pd.read_parquet(folder / "saes.parquet").model_uri])
+    uris = pd.read_parquet(folder / "saes.parquet").model_uri
+    return all([registry.claim_alias(uri, seed) and registry.is_intact(uri) for uri in uris])
 
 
 def _record_failure(plan: Plan, card: EncoderCard, dataset: PairedDataset, error: Exception) -> None:

@@ -2,9 +2,9 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,15 @@ from benchmark.datasets import PairedDataset
 from benchmark.errors import InputError
 from benchmark.jobs import keys, tracking
 from benchmark.jobs.memory import memory_budget
-from benchmark.jobs.plan import Plan, pick_layers
+from benchmark.jobs.plan import ALL_TOKENS, Plan, pick_layers
 from benchmark.jobs.results import CACHE, log_folder, suite_tags
 
 if TYPE_CHECKING:
+    from benchmark.encoders import Encoder
     from benchmark.jobs.activation_cache import Activations
+    from benchmark.jobs.quality_tables import QualityTables
+    from benchmark.jobs.training_vectors import TrainingVectors
+    from benchmark.sae import TrainingLog
 
 
 def train_seeds(
@@ -27,35 +31,80 @@ def train_seeds(
 ) -> dict[int, tuple[str, Path]]:
     """Extract once, train all layers and seeds, and log one run per seed of `key`: {seed: (run id, its artifacts)}.
 
-    `work` is a folder of this process's own, where trained SAEs wait until they are logged; it is removed. Raises
-    InputError when no sample trains or k does not fit, ValueError for an SAE none of whose latents fires, and whatever
-    loading and extraction raise.
-    """
-    from benchmark.jobs.group_training import train_in_groups, training_mean
+    `work` is a folder that only this process uses now, where trained SAEs wait until they are logged. It is removed
+    then, and where going on would fail again; a process that is killed, or fails otherwise, leaves it to the next one.
 
-    widths, activations = _activations(plan, card, dataset)
+    Raises InputError when no sample trains or k does not fit, ValueError for an SAE none of whose latents fires and
+    for activations that are not finite, and whatever loading and extraction raise.
+    """
+    from benchmark.jobs.group_training import train_in_groups
+    from benchmark.jobs.heldout_tokens import heldout_tokens
+    from benchmark.jobs.quality_tables import QualityTables
+    from benchmark.jobs.training_folder import remove_abandoned
+    from benchmark.jobs.training_vectors import evaluator, held_back
+    from benchmark.sae.reconstruction import baseline
+
+    found = activations_of(plan, card, dataset)
+    widths, activations = found.widths, found.activations
     rows = np.arange(len(dataset)) if plan.suite.train_on == "all" else np.flatnonzero(~dataset.heldout)
     if not len(rows):
         raise InputError(f"dataset '{dataset.name}': no sample is left to train on; use more samples.")
-    shutil.rmtree(work, ignore_errors=True)  # of a process that was killed
+    evaluate = None
+    if plan.training.patience:
+        rows, deciding = held_back(rows, dataset.groups)
+        evaluate = evaluator(activations.pooled, deciding)
+    remove_abandoned(work.parent)
     try:
-        budget = memory_budget(plan.device)
-        losses = train_in_groups(plan, card.name, widths, activations, rows, list(key), budget, work)
+        vectors = _training_vectors(plan, card, dataset, found, rows)
+        logs = train_in_groups(plan, card.name, widths, vectors, list(key), memory_budget(plan.device), work, evaluate)
         # Also where training starts b_dec at 0: it soon learns the mean, and without it few latents ever fire.
-        means = {i: training_mean(activations, i, rows) for i in widths} if plan.suite.untrained else {}
-        return {
+        means = vectors.means(list(widths)) if plan.suite.untrained else {}
+        held = _measured_rows(plan, dataset)
+        tokens = heldout_tokens(found.encoder, dataset, activations, held, found.folder)
+        baselines = {layer: baseline(array, held) for layer, array in activations.pooled.items()}  # of all seeds
+        logged = {
             seed: _log_seed(
                 plan, card, dataset, seed, key[seed], activations.pooled, means, work,
-                {layer: losses[layer, seed] for layer in widths},
+                {layer: logs[layer, seed] for layer in widths}, tokens, QualityTables(held, baselines),
             )
             for seed in key
         }  # fmt: skip
-    finally:
+    except ValueError:
         shutil.rmtree(work, ignore_errors=True)
+        raise
+    shutil.rmtree(work, ignore_errors=True)
+    return logged
 
 
-def _activations(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> "tuple[dict[int, int], Activations]":
-    """Return {layer: width} and the activations of the plan's layers: recorded ones, or those of one pass."""
+class Extracted(NamedTuple):
+    """What is known of an encoder on a dataset once its global vectors are recorded."""
+
+    widths: dict[int, int]
+    """{layer: width} of the plan's layers."""
+    activations: "Activations"
+    encoder: "Encoder | None"
+    """None where vectors made elsewhere are read."""
+    folder: Path
+    """The encoder's own in the cache, for this dataset."""
+
+
+def _training_vectors(
+    plan: Plan, card: EncoderCard, dataset: PairedDataset, found: Extracted, rows: NDArray[np.int64]
+) -> "TrainingVectors":
+    """Return what trains the SAEs: what is stored of the samples `rows`, or all their tokens as they stream by."""
+    if plan.tokens == ALL_TOKENS and found.encoder is not None:
+        from benchmark.jobs.streamed_vectors import StreamedVectors
+        from benchmark.jobs.token_stream import TokenStream
+
+        stream = TokenStream(found.encoder, dataset, rows, found.activations.counts, list(found.widths))
+        return StreamedVectors(stream, plan.training, found.folder)
+    from benchmark.jobs.training_vectors import StoredVectors
+
+    return StoredVectors(card.name, found.activations, rows, plan.training, dataset.ids)
+
+
+def activations_of(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> Extracted:
+    """Return the activations of the plan's layers, recorded ones or those of one pass, and where they come from."""
     from benchmark.jobs.activation_cache import Activations
 
     if card.library == "activations":
@@ -64,7 +113,7 @@ def _activations(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> "tupl
         recorded = load_recorded(card)
         layers = pick_layers(plan.layers, recorded.layers, card.name)
         widths = _checked_widths(plan, recorded.widths, layers)
-        return widths, Activations(recorded.vectors(dataset.ids, layers), {}, {})
+        return Extracted(widths, Activations(recorded.vectors(dataset.ids, layers), {}, {}), None, CACHE)
     from benchmark.encoders import load_encoder
     from benchmark.jobs.activations import extract
 
@@ -80,7 +129,12 @@ def _activations(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> "tupl
         "samples": dataset.fingerprint, "content": dataset.content_hash, "precision": plan.precision,
     })  # fmt: skip
     folder = CACHE / "activations" / f"{card.name}-{name}"
-    return widths, extract(encoder, dataset, layers, folder, tokens=plan.suite.tokens)
+    return Extracted(widths, extract(encoder, dataset, layers, folder, tokens=plan.tokens), encoder, folder)
+
+
+def _measured_rows(plan: Plan, dataset: PairedDataset) -> NDArray[np.int64]:
+    """Return the samples that tell how good an SAE is: those that are held out, or all where all train."""
+    return np.flatnonzero(dataset.heldout) if plan.suite.train_on == "train" else np.arange(len(dataset))
 
 
 def _checked_widths(plan: Plan, widths: Mapping[int, int], layers: list[int]) -> dict[int, int]:
@@ -99,14 +153,18 @@ def _log_seed(
     activations: Mapping[int, NDArray[np.float32]],
     means: Mapping[int, NDArray[np.float64]],
     work: Path,
-    losses: Mapping[int, NDArray[np.float32]],
+    logs: Mapping[int, "TrainingLog"],
+    tokens: Callable[[int], NDArray[np.float32]] | None,
+    measures: "QualityTables",
 ) -> tuple[str, Path]:
     import registry
-    from benchmark.jobs.group_training import trained_sae
+    from benchmark.jobs.feature_samples import log_feature_samples
+    from benchmark.jobs.heldout_tokens import token_quality
     from benchmark.jobs.recording import record
-    from benchmark.sae import TopKSAE, quality
+    from benchmark.jobs.signature_log import signatures_of_saes, write_signatures
+    from benchmark.jobs.training_folder import trained_sae
+    from benchmark.sae import TopKSAE
 
-    chosen = np.flatnonzero(dataset.heldout) if plan.suite.train_on == "train" else np.arange(len(dataset))
     tags = {**suite_tags(plan, dataset), "encoder": card.name, "seed": str(seed), "key": key}
     params = {
         **plan.recipe(),
@@ -132,7 +190,9 @@ def _log_seed(
                     f"encoder '{card.name}', layer {layer}, seed {seed}: no latent of its SAE fires on a whole half of "
                     "the samples, so nothing can be compared; the encoder gives nearly the same vector for all of them."
                 )
-            measured = quality(sae, np.asarray(array[chosen]), features.take(chosen))._asdict()
+            measured = measures.add(layer, sae, array, features, logs[layer])
+            if tokens is not None:
+                measured |= token_quality(sae, tokens(layer))
             uri = registry.log_sae(
                 sae, dataset=dataset.name, encoder=card.name, layer=layer, seed=seed,
                 metrics={name: value for name, value in measured.items() if np.isfinite(value)},
@@ -143,8 +203,17 @@ def _log_seed(
                 "seed": seed, "layer": layer, "d": sae.d, "n_latents": sae.n_latents, "k": sae.k, **measured,
                 "run_id": run.info.run_id, "model_uri": uri,
             })  # fmt: skip
-        tracking.log_curves(run.info.run_id, {f"loss/L{layer:02d}": curve for layer, curve in losses.items()})
-        pd.DataFrame(rows).to_parquet(folder / "saes.parquet", index=False)
+        for layer, log in logs.items():
+            curves = {
+                "loss": log.loss, "dead_in_training": log.dead, "evaluation": log.evaluations,
+                "learning_rate": log.learning_rate if len(np.unique(log.learning_rate)) > 1 else np.empty(0),
+            }  # fmt: skip
+            tracking.log_curves(run.info.run_id, {f"{name}/L{layer:02d}": curve for name, curve in curves.items()})
+        saes = pd.DataFrame(rows)
+        saes.to_parquet(folder / "saes.parquet", index=False)
+        measures.write(folder)
+        write_signatures(signatures_of_saes(saes), folder / "signatures")
+        log_feature_samples(folder, activations, dataset)
         log_folder(folder)
     done = registry.verified(run.info.run_id)
     if done is None:

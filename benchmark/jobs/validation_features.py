@@ -11,7 +11,7 @@ from benchmark.datasets import PairedDataset
 from benchmark.features import SparseFeatures
 from benchmark.jobs.plan import Plan
 from benchmark.jobs.results import Trained
-from benchmark.jobs.train_encoder import _activations as activations_of
+from benchmark.jobs.train_encoder import activations_of
 from benchmark.jobs.validation_factors import planted_factors, recovered, told
 from benchmark.jobs.validation_probe import probes
 from benchmark.metrics import held_out_rho, max_correlation
@@ -53,7 +53,7 @@ def feature_tables(plan: Plan, dataset: PairedDataset, trained: Sequence[Trained
         layer, found = item.layers[-1], recorded[item.encoder.name, item.seed]
         saes = pd.read_parquet(item.folder / "saes.parquet").set_index("layer")
         sae = registry.load_sae(saes.model_uri[layer], plan.device)
-        vectors = np.asarray(activations_of(plan, item.encoder, dataset)[1].pooled[layer][held])
+        vectors = np.asarray(activations_of(plan, item.encoder, dataset).activations.pooled[layer][held])
         here = found.take(held)
         norms = sae.W_dec.detach().double().norm(dim=1).cpu().numpy()
         probe = probes(found, planted.levels, held)

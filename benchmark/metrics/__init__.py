@@ -3,7 +3,7 @@
 from benchmark.metrics.alignment import linear_cka, mutual_knn
 from benchmark.metrics.chance import Chance, chance, chance_both, chance_measures
 from benchmark.metrics.correlation import MaxCorrelation, max_correlation
-from benchmark.metrics.crossfit import CrossFit, crossfit, crossfit_both, held_out_rho
+from benchmark.metrics.crossfit import CrossFit, crossfit, crossfit_both, held_out_rho, held_out_rho_both
 from benchmark.metrics.dictionaries import DecoderMatch, match_decoders, pw_mcc
 from benchmark.metrics.matching import mutual_best_share, one_to_one_wmppc
 from benchmark.metrics.monosemanticity import monosemanticity
@@ -31,6 +31,7 @@ __all__ = [
     "crossfit",
     "crossfit_both",
     "held_out_rho",
+    "held_out_rho_both",
     "linear_cka",
     "match_decoders",
     "max_correlation",

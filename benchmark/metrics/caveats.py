@@ -4,22 +4,22 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 ENOUGH_SAMPLES = 2000
-"""Below this many samples not even the corrected values recover planted sharing."""
+"""Below this many groups of samples not even the corrected values recover planted sharing."""
 HIGH_CHANCE = 0.5
 
 
-def caveats(n_samples: ArrayLike, chance: ArrayLike) -> list[str]:
+def caveats(n_groups: ArrayLike, chance: ArrayLike) -> list[str]:
     """Return sentences that say why values must be read with care, if they must.
 
     Args:
-        n_samples: number of samples of each value.
+        n_groups: number of groups of samples of each value: five captions of one image count once.
         chance: chance level of each value (NaN where there is none).
     """
     found = []
-    fewest, levels = np.min(np.asarray(n_samples)), np.asarray(chance, np.float64)
+    fewest, levels = np.min(np.asarray(n_groups)), np.asarray(chance, np.float64)
     if fewest < ENOUGH_SAMPLES:
         found.append(
-            f"Only {fewest:,.0f} samples: below {ENOUGH_SAMPLES:,} no measure recovers how much is shared. "
+            f"Only {fewest:,.0f} independent samples: below {ENOUGH_SAMPLES:,} no measure recovers how much is shared. "
             "Compare more samples before you draw a conclusion."
         )
     high = levels > HIGH_CHANCE
@@ -31,6 +31,6 @@ def caveats(n_samples: ArrayLike, chance: ArrayLike) -> list[str]:
     return found
 
 
-def decimals(n_samples: ArrayLike) -> int:
-    """Return how many decimals the number of samples supports."""
-    return 3 if np.min(np.asarray(n_samples)) >= ENOUGH_SAMPLES else 2
+def decimals(n_groups: ArrayLike) -> int:
+    """Return how many decimals the number of groups of samples supports."""
+    return 3 if np.min(np.asarray(n_groups)) >= ENOUGH_SAMPLES else 2

@@ -79,6 +79,15 @@ def held_out_rho(source: Side, target: Side, *, folds: int = 5, seed: int = 0) -
     return _total(parts).correlations()[0]
 
 
+def held_out_rho_both(
+    source: Side, target: Side, *, folds: int = 5, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return `held_out_rho` of source to target and of target to source, at the cost of one of them."""
+    found, _ = _fold_sums(layers(source), layers(target), folds, seed, resamples=0, ways=2)
+    there, back = (_total(parts).correlations()[0] for parts in found)
+    return there, back
+
+
 def _crossfit(
     source: Side, target: Side, folds: int, seed: int, aggregate: Aggregate, resamples: int, ways: int
 ) -> list[CrossFit]:

@@ -59,6 +59,7 @@ CELL_COLUMNS: dict[str, tuple[str, str]] = {
     "mppc": ("MPPC", "The naive wMPPC with equal weights: the mean over source features of the highest correlation."),
     "mppc_chance": ("MPPC chance level", "The mean MPPC when the target's samples are shuffled."),
     "n_samples": ("Samples", "The number of samples that the features were compared on."),
+    "n_groups": ("Groups", "The number of groups among these samples: several captions of one image are one group."),
     "seed_pairs": ("Seed pairs", "The number of pairs of seeds that the value is a mean of."),
 }
 """Numeric columns of the table of cells."""

@@ -37,7 +37,8 @@ def make_cells(n_samples: int = 20_000, chance: float = 0.09) -> pd.DataFrame:
                     naive = value + chance * (1 - value)
                     rows.append({
                         "suite": "tiny", "dataset": "scenes", "source": source, "target": target,
-                        "aggregate": aggregate, "recorded_on": recorded_on, "n_samples": n_samples,
+                        "aggregate": aggregate, "recorded_on": recorded_on,
+                        "n_samples": n_samples, "n_groups": n_samples,
                         "seed_pairs": 2 if i == j else 4, "naive": naive, "chance": chance, "calibrated": value,
                         "crossfit": value + 0.001, "low": value - 0.01, "high": value + 0.02,
                     })  # fmt: skip

@@ -91,8 +91,8 @@ def test_encoders_of_unknown_kind_come_last_or_keep_their_order(cells):
 def test_few_samples_and_a_high_chance_level_are_warned_of(cells):
     assert data.warnings(cells) == []
     assert data.digits(cells) == 3
-    few = cells.assign(n_samples=1999)
-    assert len(data.warnings(few)) == 1 and "1,999 samples" in data.warnings(few)[0]
+    few = cells.assign(n_groups=1999)
+    assert len(data.warnings(few)) == 1 and "1,999 independent samples" in data.warnings(few)[0]
     assert data.digits(few) == 2
     high = cells.assign(chance=np.where(cells["source"] == "vit", 0.51, 0.5))
     assert len(data.warnings(high)) == 1 and "16 of 64 cells" in data.warnings(high)[0]

@@ -105,7 +105,7 @@ def test_a_comparison_without_tables_is_told_in_a_sentence(store, page):
 
 def test_few_samples_and_a_high_chance_level_are_warned_of(store):
     app = opened(run=store.few_samples)
-    assert "Only 500 samples" in spoken(app)
+    assert "Only 500 independent samples" in spoken(app)
     assert "chance level is above 0.5 in 64" not in spoken(app)
     assert "chance level is above 0.5 in 16 of 16 cells" in spoken(app)
 

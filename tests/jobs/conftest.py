@@ -1,5 +1,11 @@
 """A workspace with a store of its own and small random encoders, shared by the tests of jobs."""
 
+import contextlib
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+
 import pytest
 
 import registry
@@ -67,3 +73,68 @@ def command(here, monkeypatch, capfd):
 def tiny(command):
     """Run the smallest compare, with further arguments."""
     return lambda *more, encoders="cards.yaml": command("compare", "--encoders", encoders, *TINY, *more)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """A SQLite store without runs: making one takes seconds, copying it does not."""
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+        registry.connect()
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+@pytest.fixture
+def lab(empty_database, tmp_path, monkeypatch):
+    """Work in an empty folder with a store of its own."""
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(empty_database, "mlflow.db")
+    with contextlib.closing(sqlite3.connect("mlflow.db")) as database, database:
+        database.execute("UPDATE experiments SET artifact_location = ?", (f"{tmp_path}/mlruns/0",))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    registry.connect()
+    mlflow.set_experiment("Default")
+    yield tmp_path
+    while mlflow.active_run():
+        mlflow.end_run()
+
+
+@pytest.fixture
+def job(lab):
+    """Log a finished run with files: {name: text} -> its id."""
+    from benchmark.jobs import tracking
+    from benchmark.jobs.results import log_folder
+
+    def log(files, kind="train", name="a run", **tags):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            tracking.job_run(kind, name, tags={"suite": "s", "dataset": "d", **tags}, params={}) as run,
+        ):
+            for file, text in files.items():
+                path = Path(folder, file)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+            log_folder(Path(folder))
+        return run.info.run_id
+
+    return log
+
+
+@pytest.fixture
+def housekeeping(lab, monkeypatch, capfd):
+    """Run `python -m benchmark ...` in the empty folder: (exit code, what was printed)."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["benchmark", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.run()
+        out, err = capfd.readouterr()
+        return stopped.value.code, out + err
+
+    return run

@@ -11,6 +11,7 @@ from benchmark.jobs import activations
 from benchmark.jobs.activation_cache import pass_folder
 from benchmark.jobs.activation_files import Layout, Writer
 from benchmark.jobs.activations import extract
+from benchmark.jobs.plan import ALL_TOKENS
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +51,29 @@ def test_an_unfinished_pass_serves_nobody_and_disturbs_nobody(tmp_path):
         {"L00": np.zeros((20, 3), "<f4"), "L01": np.zeros((20, 5), "<f4")}
     )
     assert extract(encoder, data, [0], tmp_path / "a").pooled[0][:, 0].all()
+
+
+def test_a_pass_that_counted_all_tokens_serves_those_that_need_none_and_no_others(tmp_path, monkeypatch):
+    data, encoder = fake_data(), Encoder(CARD, FakeTower())
+    others = [len(text) - 1 for text in data.texts]
+    plain = extract(encoder, data, [0, 1], tmp_path / "plain")
+    found = extract(encoder, data, [0, 1], tmp_path / "a", tokens=ALL_TOKENS)
+    assert not found.tokens and all(found.counts[layer].tolist() == others for layer in (0, 1))
+    assert not list(tmp_path.rglob("*.tokens.npy"))
+    monkeypatch.setattr(activations, "_fill", None)
+    assert contents_of(extract(encoder, data, [0, 1], tmp_path / "a")) == contents_of(plain)
+    assert contents_of(extract(encoder, data, [0, 1], tmp_path / "a", tokens=ALL_TOKENS)) == contents_of(found)
+    for folder, tokens in ((tmp_path / "a", 1), (tmp_path / "plain", ALL_TOKENS)):
+        with pytest.raises(TypeError):
+            extract(encoder, data, [0, 1], folder, tokens=tokens)
+
+
+def test_a_pass_that_stored_every_token_knows_how_many_there_are(workspace, dataset, tmp_path, monkeypatch):
+    encoder = load_encoder(read_cards(EncoderCard, workspace / "cards.yaml")["tiny-image"])
+    stored = extract(encoder, dataset, [0], tmp_path / "many", tokens=1000)
+    extract(encoder, dataset, [0], tmp_path / "few", tokens=2)
+    monkeypatch.setattr(activations, "_fill", None)
+    found = extract(encoder, dataset, [0], tmp_path / "many", tokens=ALL_TOKENS)
+    assert np.array_equal(found.counts[0], stored.counts[0]) and not found.tokens
+    with pytest.raises(TypeError):
+        extract(encoder, dataset, [0], tmp_path / "few", tokens=ALL_TOKENS)

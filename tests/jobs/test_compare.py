@@ -15,11 +15,13 @@ from benchmark.metrics import chance, crossfit, wmppc_layers
 
 ARTIFACTS = {
     "matrix.csv", "matrix.parquet", "cells.csv", "cells.parquet", "saes.csv", "saes.parquet", "matrix.png",
-    "matrix.html", "left_out.csv", "manifest.json", "config.json",
+    "matrix.html", "left_out.csv", "manifest.json", "config.json", "signatures.csv", "signatures.parquet",
+    "partners",
 }  # fmt: skip
 LONG = [
     "suite", "dataset", "source", "target", "source_layer", "target_layer", "source_seed", "target_seed", "aggregate",
-    "codes", "recorded_on", "n_samples", "naive", "chance", "calibrated", "p_value", "crossfit", "low", "high",
+    "codes", "recorded_on", "n_samples", "n_groups",
+    "naive", "chance", "calibrated", "p_value", "crossfit", "low", "high",
     "mppc", "mppc_chance", "crossfit_scale_free", "naive_scale_free", "untrained", "untrained_naive",
 ]  # fmt: skip
 

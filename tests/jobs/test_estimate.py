@@ -21,6 +21,8 @@ from benchmark.jobs.layer_groups import training_bytes
 from benchmark.jobs.matrix import compare_pairs
 from benchmark.jobs.plan import make_plan
 from benchmark.jobs.sides import Recorded
+from benchmark.jobs.training_vectors import StoredVectors
+from benchmark.sae import TrainingLog
 
 AMPLE = 1 << 40
 
@@ -47,6 +49,9 @@ def test_disk_is_what_a_real_run_writes(tiny, here):
         assert found.models < models < 1.15 * found.models + 2000 * len(saes)
         features = sum(path.stat().st_size for path in run.glob("features*/*"))
         assert found.features < features < 1.05 * found.features + 4000 * len(saes)
+        shown = [*run.glob("feature_s*/*"), run / "samples.parquet", run / "thumbnails.parquet"]
+        examples = sum(path.stat().st_size for path in shown)
+        assert 0.1 * found.examples < examples < found.examples + 20_000 * len(saes)
         passes = {file.parent for file in Path(".cache/activations").glob(f"{item.name}-*/**/*.npy")}
         written = [sum(file.stat().st_size for file in path.glob("*.npy")) for path in passes]
         assert any(found.activations < size < found.activations + 1000 * len(saes) for size in written), written
@@ -68,15 +73,25 @@ def test_an_encoder_trains_in_the_parts_that_training_makes(share, monkeypatch, 
     plan = make_plan(CompareConfig(layers="all", k=2, seeds=(0, 1)))
     made = []
 
-    def measured(saes, batches, config):
+    def measured(saes, batches, config, **more):
         made.append(sum(16 * sum(p.numel() for p in sae.parameters()) for sae in saes.values()))
-        return {key: np.zeros(1, np.float32) for key in saes}
+        return {key: TrainingLog(*(np.zeros((1, 2)) for _ in range(4))) for key in saes}
 
     monkeypatch.setattr(group_training, "train", measured)
     activations = Activations({i: np.zeros((9, width), np.float32) for i, width in widths.items()}, {}, {})
-    group_training.train_in_groups(plan, "x", widths, activations, np.arange(9), (0, 1), budget, tmp_path)
+    vectors = StoredVectors("x", activations, np.arange(9), plan.training, list("abcdefghi"))
+    group_training.train_in_groups(plan, "x", widths, vectors, (0, 1), budget, tmp_path)
     found = estimate_encoder(plan, card(shape="8,8,16"), 100, 50, budget)
     assert (found.parts, found.training) == (len(made), max(made))
+
+
+@pytest.mark.parametrize(("options", "kept"), [((), 12), (("patience=3",), 16)])
+def test_checkpoints_take_what_training_keeps_but_the_gradients_twice(monkeypatch, options, kept):
+    plan = make_plan(CompareConfig(layers="all", k=2, seeds=(0, 1), training=options))
+    parameters = 2 * (2 * 64 * 8 + 8)  # of two seeds of one layer
+    for seconds, wanted in ((1e-9, 0), (1e9, 2 * kept * parameters)):
+        monkeypatch.setattr(module.rates, "step_seconds", lambda *_, seconds=seconds: seconds)
+        assert estimate_encoder(plan, card(shape="8"), 100, 50, AMPLE).checkpoints == wanted
 
 
 def test_towers_of_one_model_are_fetched_once_and_commits_of_it_each():

@@ -26,7 +26,8 @@ def table(values, spread):
             if source == target and s == t:
                 continue
             rows.append({"source": source, "target": target, "source_seed": s, "target_seed": t, "aggregate": "last",
-                         "recorded_on": "all", "n_samples": 9, "naive": value, "chance": 0.1, "calibrated": value / 2,
+                         "recorded_on": "all", "n_samples": 9, "n_groups": 9,
+                         "naive": value, "chance": 0.1, "calibrated": value / 2,
                          "crossfit": value + 0.01 * (s - t), "mppc": value, "mppc_chance": 0.1})  # fmt: skip
             draws["all", "last", (source, s), (target, t)] = value + spread * rng.standard_normal(RESAMPLES)
     return pd.DataFrame(rows), draws

@@ -92,8 +92,9 @@ def test_padding_never_trains_an_sae_and_the_global_token_is_not_stored_twice(tm
     batches = shuffled_batches(
         found.pooled, np.arange(60), {0: 0}, config, tokens=found.tokens, counts=found.counts
     )  # fmt: skip
-    losses = train({(layer, 0): TopKSAE(3, 12, 2, seed=0) for layer in (0, 1)}, batches, config)
-    assert all(np.isfinite(curve).all() for curve in losses.values())
+    saes = {(layer, 0): TopKSAE(3, 12, 2, seed=0) for layer in (0, 1)}
+    logs = train(saes, batches, config, totals=dict.fromkeys(saes, 99))
+    assert all(len(log.loss) and np.isfinite(log.loss).all() for log in logs.values())
 
 
 def test_with_as_many_slots_as_tokens_everything_real_is_stored_once(tmp_path):
@@ -146,4 +147,5 @@ def test_stages_of_a_hierarchical_encoder_draw_from_their_own_tokens(builders, t
     batches = shuffled_batches(
         found.pooled, np.arange(12), {0: 0}, config, tokens=found.tokens, counts=found.counts
     )  # fmt: skip
-    assert [len(curve) for curve in train(saes, batches, config).values()] == [16, 13, 4, 2]
+    logs = train(saes, batches, config, totals=dict.fromkeys(saes, 99))
+    assert [len(log.loss) for log in logs.values()] == [16, 13, 4, 2]
