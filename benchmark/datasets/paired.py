@@ -142,6 +142,18 @@ class PairedDataset:
         return np.array([numbers.setdefault(entry.group, len(numbers)) for entry in self._entries], dtype=np.int64)
 
     @cached_property
+    def image_numbers(self) -> np.ndarray:
+        """Number of each sample's image, (N,) int64 in the order of first appearance: equal where images are.
+
+        Raises InputError in text-only data.
+        """
+        self.require("image")
+        numbers: dict[tuple[str, str], int] = {}
+        changed = self._transform is not None  # which may change two copies of an image differently
+        keys = ((entry.hash, (entry.source_id or entry.id) if changed else "") for entry in self._entries)
+        return np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
+
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of the ordered ids: equal exactly when two datasets hold the same samples in the same order."""
         return digest_all(self.ids)

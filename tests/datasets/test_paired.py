@@ -141,3 +141,14 @@ def test_samples_can_be_read_from_several_threads():
 def test_a_slug_has_only_safe_characters(name):
     assert re.fullmatch(r"[A-Za-z0-9_-]+", slug(name))
     assert slug("ok-1_2") == "ok-1_2"
+
+
+def test_images_are_numbered_by_their_content():
+    assert dataset([1, 1, 2, 3], hashes=["x", "x", "y", "x"]).image_numbers.tolist() == [0, 0, 1, 0]
+    # Copies of an image are changed differently, the captions of one copy see the same image.
+    changed = dataset(
+        [1, 1, 2], hashes=["x"] * 3, source_ids=["p", "p", "q"], transform=lambda image, _: image
+    ).image_numbers
+    assert changed.tolist() == [0, 0, 1]
+    with pytest.raises(InputError, match="no images"):
+        _ = dataset([1], has_images=False).image_numbers
