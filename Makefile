@@ -5,7 +5,7 @@ MACHINE := $(shell uname -sm)
 STAMP := .venv/.installed
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" MLFLOW_DISABLE_TELEMETRY=true
 
-.PHONY: compare install mambavision test lint ui app clean
+.PHONY: compare install mambavision test faults lint ui app clean
 
 compare: install
 	$(RUN) mlflow run . -e compare --env-manager local --run-name compare $(ARGS)
@@ -27,6 +27,11 @@ mambavision: install
 
 test: install
 	.venv/bin/python -m pytest $(ARGS)
+
+# Kills at random moments, full disks, damaged files, servers that go away (docs/servers.md): minutes. The environment
+# variable FAULT_KILLS says how many kills (20).
+faults: install
+	.venv/bin/python -m pytest -m "faults or servers" tests/faults $(ARGS)
 
 lint: install
 	.venv/bin/ruff check .

@@ -1,6 +1,7 @@
 """The command line, `python -m benchmark`: one command per entry point of MLproject, with the same parameters."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -86,6 +87,7 @@ def run() -> None:
     # Must be set before torch loads. Threads of idle OpenMP teams would spin, and there is a team for each thread that
     # prepares batches: on few cores that doubles the time of everything.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's: runs end KILLED, as on Ctrl-C
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # names may hold what a terminal cannot show
     try:

@@ -1,10 +1,35 @@
-"""Artifacts that can be checked: a run's manifest names every file with its hash."""
+"""Artifacts that can be checked: a run's manifest, and an SAE's MLmodel file, name every file with its hash."""
 
 import hashlib
 import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 MANIFEST = "manifest.json"
+HASHES = "sha256"
+"""Entry of an MLmodel file's metadata: {file of the SAE: SHA-256}."""
+OWN = "config.json"
+"""What every run of a job logs before its work starts, and no manifest names."""
+
+
+class Damage(NamedTuple):
+    """A file that is not what was logged."""
+
+    file: str
+    what: str
+
+
+class Checked(NamedTuple):
+    """What was found of the files of a run or a model."""
+
+    files: int
+    """How many files were compared with a hash."""
+    damage: list[Damage]
 
 
 def file_hash(path: Path) -> str:
@@ -13,14 +38,35 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_manifest(folder: Path) -> None:
-    """Write `manifest.json`, {relative path: SHA-256} of every file below `folder`."""
-    entries = {
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return {relative path: SHA-256} of every file below a folder, except its manifest."""
+    return {
         path.relative_to(folder).as_posix(): file_hash(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
-    (folder / MANIFEST).write_text(json.dumps(entries, indent=1) + "\n")
+
+
+def write_manifest(folder: Path) -> None:
+    """Write `manifest.json`, {relative path: SHA-256} of every file below `folder`."""
+    (folder / MANIFEST).write_text(json.dumps(file_hashes(folder), indent=1) + "\n")
+
+
+def changed(folder: Path, hashes: Mapping[str, str]) -> list[Damage]:
+    """Return which of the files with these hashes are not in the folder unchanged; none outside of it is read."""
+    folder = folder.resolve()
+    found = []
+    for name, digest in hashes.items():
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder):
+            found.append(Damage(name, "lies outside of the folder"))
+            continue
+        try:
+            if file_hash(path) != digest:
+                found.append(Damage(name, "changed"))
+        except OSError as error:
+            found.append(Damage(name, "missing" if isinstance(error, FileNotFoundError) else str(error.strerror)))
+    return found
 
 
 def verified(run_id: str) -> Path | None:
@@ -30,11 +76,116 @@ def verified(run_id: str) -> Path | None:
 
     try:
         folder = Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="")).resolve()
-        entries = json.loads((folder / MANIFEST).read_text())
-        for name, digest in entries.items():
-            path = (folder / name).resolve()
-            if not path.is_relative_to(folder) or file_hash(path) != digest:
-                return None
-    except (MlflowException, OSError, ValueError, AttributeError):
+        return None if changed(folder, _hashes((folder / MANIFEST).read_text())) else folder
+    except (MlflowException, OSError, ValueError):
         return None
-    return folder
+
+
+def check_run(run_id: str) -> Checked:
+    """Compare all artifacts of a run with its manifest; those of a remote store are downloaded, and removed again.
+
+    A run that logged nothing but its parameters (`pull`) has no manifest, and needs none.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with _local(mlflow.get_run(run_id).info.artifact_uri) as folder:
+            there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+            if there == {OWN}:
+                return Checked(0, [])
+            if not there:
+                return Checked(0, [Damage("", "no artifact is left")])
+            hashes = _hashes((folder / MANIFEST).read_text())
+            return Checked(len(hashes), changed(folder, hashes))
+    except FileNotFoundError:
+        return Checked(0, [Damage(MANIFEST, "missing")])
+    except ValueError:
+        return Checked(0, [Damage(MANIFEST, "damaged")])
+    except (MlflowException, OSError) as error:
+        return Checked(0, [Damage("", _first_line(error))])
+
+
+def check_model(uri: str) -> Checked:
+    """Compare the files of a registered SAE (`models:/NAME/VERSION`) with the hashes in its MLmodel file.
+
+    0 files and no damage: it was logged without hashes, by an older version. What a remote store holds is downloaded,
+    and removed again.
+    """
+    import yaml
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with _local(model_location(uri)) as folder:
+            if not (folder / "MLmodel").is_file():
+                return Checked(0, [Damage("MLmodel", "missing")])
+            model = yaml.safe_load((folder / "MLmodel").read_text())
+            hashes = dict((model["metadata"] or {}).get(HASHES) or {})
+            data = (folder / model["flavors"]["python_function"]["data"]).resolve()
+            if not data.is_relative_to(folder.resolve()):
+                return Checked(0, [Damage("MLmodel", "names data outside of the folder")])
+            return Checked(len(hashes), changed(data, hashes))
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError):
+        return Checked(0, [Damage("MLmodel", "damaged")])
+    except (MlflowException, OSError) as error:
+        return Checked(0, [Damage("", _first_line(error))])
+
+
+def is_intact(uri: str) -> bool:
+    """Whether no file of a registered SAE is known to be damaged; only those that lie on this machine are read.
+
+    Of a server's, that many gigabytes are not downloaded for every job: `load_sae` and `check_model` compare them.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return not is_local(model_location(uri)) or not check_model(uri).damage
+    except MlflowException:
+        return False
+
+
+def is_local(location: str) -> bool:
+    """Whether artifacts at this location are read where they lie."""
+    return urlsplit(location).scheme in ("", "file")
+
+
+def local_folder(location: str) -> Path:
+    """Return the folder of a local location, a path or a file: URI."""
+    parts = urlsplit(location)
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" else Path(location)
+
+
+def model_location(uri: str) -> str:
+    """Return where the files of a registered model (`models:/NAME/VERSION`) are."""
+    from mlflow import MlflowClient
+
+    name, version = uri.removeprefix("models:/").rsplit("/", 1)
+    client = MlflowClient()
+    source = str(client.get_model_version(name, version).source)
+    if not source.startswith("models:/"):
+        return source
+    return str(client.get_logged_model(source.removeprefix("models:/")).artifact_location)
+
+
+def _hashes(text: str) -> dict[str, str]:
+    """Return the entries of a manifest; raises ValueError for anything else."""
+    found: Any = json.loads(text)
+    if not isinstance(found, dict) or not all(isinstance(digest, str) for digest in found.values()):
+        raise ValueError("this is no manifest.")
+    return found
+
+
+@contextmanager
+def _local(location: str) -> Iterator[Path]:
+    """Yield a folder with the artifacts at a location: their own, or one with copies that is removed at the end."""
+    import mlflow
+
+    if is_local(location):
+        yield local_folder(location)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(mlflow.artifacts.download_artifacts(artifact_uri=location, dst_path=folder))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from registry.artifacts import HASHES, changed, file_hashes
+
 if TYPE_CHECKING:
     from benchmark.sae import TopKSAE
     from benchmark.sae.formats.about import About
@@ -76,7 +78,7 @@ def log_sae(
                 code_paths=[str(LOADER)],
                 pip_requirements=["mlflow", "numpy", "safetensors"],
                 signature=signature,
-                metadata={**about, **(metadata or {})},
+                metadata={**about, **(metadata or {}), HASHES: file_hashes(data)},
                 params=about,
                 # MLflow links a model with the metrics of its step, and layers share a run.
                 step=layer,
@@ -108,7 +110,7 @@ def load_sae(uri: str, device: str = "cpu") -> "TopKSAE":
     """Return a registered or logged SAE (`models:/NAME/VERSION` or `models:/NAME@seed-N`) as a torch module.
 
     Only safetensors and JSON are read; no code of the model runs. Raises ValueError for a model that does not exist
-    or is no TopK SAE.
+    or is no TopK SAE, or whose files are not those that were logged.
     """
     from benchmark.sae import read_sae
 
@@ -119,7 +121,10 @@ def load_sae(uri: str, device: str = "cpu") -> "TopKSAE":
         raise ValueError(f"{uri} is not a registered SAE: {error}.") from None
     if not data.is_relative_to(folder):
         raise ValueError(f"{uri}: its data lies outside the model's folder.")
-    return read_sae(data, device)
+    sae = read_sae(data, device)
+    for damage in changed(data, (model.get("metadata") or {}).get(HASHES) or {}):
+        raise ValueError(f"{uri} is damaged: {damage.file} {damage.what}; a job that needs it trains it again.")
+    return sae
 
 
 def about_sae(uri: str) -> "About":
@@ -152,7 +157,7 @@ def _downloaded(uri: str) -> "tuple[Path, dict[str, Any]]":
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri)).resolve()
         model = yaml.safe_load((folder / "MLmodel").read_text())
     except (MlflowException, OSError, yaml.YAMLError) as error:
-        raise ValueError(f"{uri} is not a registered SAE: {error}.") from None
+        raise ValueError(f"{uri} is not a registered SAE: {str(error).rstrip('.')}.") from None
     if not isinstance(model, dict):
         raise ValueError(f"{uri} is not a registered SAE: its MLmodel file is damaged.")
     return folder, model

@@ -1,12 +1,14 @@
 """Typed queries over runs: what was done, and its tables and features. Nothing here needs torch."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from benchmark.features import Features, load_features
 
-TAGS = ("kind", "suite", "dataset", "encoder", "seed", "key", "failed", "error")
+TAGS = ("kind", "suite", "dataset", "encoder", "seed", "key", "failed", "error", "owner", "heartbeat")
 PAGE = 1000
 
 
@@ -24,10 +26,10 @@ def runs(status: str = "", **tags: str) -> pd.DataFrame:
     if status:
         conditions.append(f"attributes.status = '{_quoted(status)}'")
     try:
-        experiments = [e.experiment_id for e in _pages(client.search_experiments)]
+        experiments = [e.experiment_id for e in pages(client.search_experiments)]
         order = ["attributes.start_time DESC"]
         found = list(
-            _pages(
+            pages(
                 client.search_runs, experiment_ids=experiments, filter_string=" and ".join(conditions), order_by=order
             )
         )
@@ -61,12 +63,25 @@ def latest(kind: str, **tags: str) -> str | None:
     return str(found.iloc[0]) if len(found) else None
 
 
-def table(run_id: str, name: str) -> pd.DataFrame:
+def registered_saes() -> list[str]:
+    """Return `models:/NAME/VERSION` of every registered SAE; raises OSError when the store does not answer."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = list(pages(MlflowClient().search_model_versions, filter_string="name LIKE 'sae-%'"))
+    except MlflowException as error:
+        raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
+    return sorted(f"models:/{version.name}/{version.version}" for version in found)
+
+
+def table(run_id: str, name: str, filters: list[tuple] | None = None) -> pd.DataFrame:
     """Return a Parquet artifact of a run (for a compare run: `matrix.parquet` or `cells.parquet`).
 
+    filters: conditions that all returned rows meet, as `pandas.read_parquet` takes them: (column, operator, value).
     Raises ValueError when the run has no such artifact.
     """
-    return pd.read_parquet(_artifact(run_id, name))
+    return pd.read_parquet(_artifact(run_id, name), filters=filters)
 
 
 def features(run_id: str, layer: int) -> Features:
@@ -89,7 +104,8 @@ def _artifact(run_id: str, name: str) -> Path:
         raise ValueError(f"run {run_id} has no artifact '{name}': {str(error).splitlines()[0]}") from None
 
 
-def _pages(search, **arguments):
+def pages(search: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
+    """Yield all that a search of MLflow's client finds, page by page."""
     token = None
     while True:
         page = search(max_results=PAGE, page_token=token, **arguments)

@@ -26,14 +26,34 @@ def connect() -> str:
 
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     mlflow.set_tracking_uri(uri)
-    for name in ("mlflow.store.db.utils", "mlflow.tracking._model_registry.client", "alembic"):
+    for name in ("mlflow.tracking._model_registry.client", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    if uri.startswith("sqlite:///"):
-        _create(Path(uri.removeprefix("sqlite:///").split("?")[0]))
+    # It prints the whole traceback of an error of the database before it raises it.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    store = local_store(uri)
+    if store is not None:
+        _create(store)
     elif urlsplit(uri).scheme in ("http", "https"):
         _reach(uri)
     _answer(uri)
     return uri
+
+
+def answers() -> bool:
+    """Whether the store can be asked now: False for a server that does not answer within seconds."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    if urlsplit(uri).scheme not in ("http", "https"):
+        return True
+    try:
+        _reach(uri)
+    except OSError:
+        return False
+    return True
+
+
+def local_store(uri: str) -> Path | None:
+    """Return the SQLite file that a store's URI names, or None for a store of another kind."""
+    return Path(uri.removeprefix("sqlite:///").split("?")[0]) if uri.startswith("sqlite:///") else None
 
 
 def without_password(uri: str) -> str:
@@ -65,6 +85,8 @@ def _create(path: Path) -> None:
     try:
         with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
+            if not path.exists() or not path.stat().st_size:
+                _make(path)
             database = sqlite3.connect(path, timeout=60)
             try:
                 # WAL halves the time of a write and lets readers go on meanwhile; the file remembers it.
@@ -79,10 +101,30 @@ def _create(path: Path) -> None:
                 database.close()
             if not ready:
                 _answer(f"sqlite:///{path}")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise OSError(
             f"the MLflow store {path} cannot be written ({error}); check the folder or MLFLOW_TRACKING_URI"
         ) from None
+
+
+def _make(path: Path) -> None:
+    """Make a store beside its place and move it there: what a killed process left of one, MLflow could not mend."""
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    new = path.with_name(f"{path.name}.new")
+    # Also what belonged to a file that was deleted: SQLite would take its log for this one's.
+    for left in (
+        new,
+        *(file.with_name(file.name + end) for file in (new, path) for end in ("-wal", "-shm", "-journal")),
+    ):
+        left.unlink(missing_ok=True)
+    try:
+        store = SqlAlchemyStore(f"sqlite:///{new}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
+        store.engine.dispose()  # a file must not be moved while it is open
+    except Exception as error:  # MLflow wraps the driver's errors in many types
+        raise sqlite3.OperationalError(str(error).strip().splitlines()[0]) from None
+    new.replace(path)
 
 
 def _answer(uri: str) -> None:

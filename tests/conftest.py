@@ -23,3 +23,11 @@ def builders():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def pytest_configure(config):
+    """Register the markers of tests that take minutes or a server; they run only when asked for (`make faults`)."""
+    config.addinivalue_line("markers", "faults: kills, full disks and the like: minutes, some as root (make faults)")
+    config.addinivalue_line("markers", "servers: needs mlflow server, some PostgreSQL too (make faults)")
+    if not config.option.markexpr:
+        config.option.markexpr = "not faults and not servers"

@@ -1,8 +1,9 @@
 """The files of one pass over the data: appended to shard by shard, so that a killed extraction can go on.
 
-A folder holds one `.npy` file per array and `progress.json`, which says how many rows of every file are finished. A
-shard's rows are appended to each file and synced to the disk before `progress.json` is replaced; whatever lies behind
-the finished rows is cut off when the next process goes on.
+A folder holds one `.npy` file per array and `progress.json`, which says how many rows of every file are finished and
+their checksum (CRC-32: it notices what a disk or a copy changed, at 2 GB a second, and goes on behind a kill). Rows of
+a shard are appended to each file and synced to the disk before `progress.json` is replaced; whatever lies behind the
+finished rows is cut off when the next process goes on.
 """
 
 import contextlib
@@ -11,7 +12,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,9 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import WorkError
+from benchmark.jobs.plan import ALL_TOKENS
 
 LOG = logging.getLogger("benchmark")
 PROGRESS = "progress.json"
+CHUNK = 2**24
+"""Bytes of a file that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Layout:
     n_samples: int
     widths: dict[int, int]
     tokens: int
-    """Tokens wanted of each sample and layer."""
+    """Tokens wanted of each sample and layer; ALL_TOKENS: they are counted, and none is stored."""
     slots: dict[int, int]
     """Tokens stored of each sample at most, by layer: those wanted, or all that a layer can have; empty without."""
     shard: int
@@ -44,8 +49,9 @@ class Layout:
         found: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {}
         for layer, width in self.widths.items():
             found[name(layer)] = (width,), np.dtype("<f4")
-            if self.slots:
+            if self.slots and self.tokens != ALL_TOKENS:
                 found[name(layer, "tokens")] = (self.slots[layer], width), np.dtype("<f4")
+            if self.slots:
                 found[name(layer, "counts")] = (), np.dtype("<i4")
         return found
 
@@ -97,6 +103,24 @@ def read_progress(folder: Path) -> tuple[int, Layout] | None:
     return rows, layout
 
 
+def undamaged(folder: Path, arrays: Iterable[str], rows: int, layout: Layout) -> bool:
+    """Whether the finished rows of some arrays are those that were written: reads all of them."""
+    try:
+        known = json.loads((folder / PROGRESS).read_text())["checksums"]
+        return all(known[array] == _checksum(folder, array, rows, layout) for array in arrays)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _checksum(folder: Path, array: str, rows: int, layout: Layout) -> int:
+    found, left = 0, layout.end(array, rows) - layout.end(array, 0)
+    with file_of(folder, array).open("rb") as file:
+        file.seek(layout.end(array, 0))
+        while left and (part := file.read(min(left, CHUNK))):
+            found, left = zlib.crc32(part, found), left - len(part)
+    return found
+
+
 class Writer:
     """Appends shards to the files of a folder, behind those that an earlier process finished."""
 
@@ -107,7 +131,11 @@ class Writer:
         """
         self.folder, self.layout = folder, layout
         done = read_progress(folder)
-        self.rows = done[0] if done is not None and done[1] == layout else 0
+        whole = done is not None and done[1] == layout and undamaged(folder, layout.arrays, *done)
+        self.rows = done[0] if done is not None and whole else 0
+        self._checksums = dict.fromkeys(layout.arrays, 0)
+        if self.rows:
+            self._checksums = json.loads((folder / PROGRESS).read_text())["checksums"]
         if not self.rows:
             if (folder / PROGRESS).exists():
                 LOG.warning("%s: its files are damaged, or were made in other shards; starting anew.", folder)
@@ -135,11 +163,13 @@ class Writer:
     def append(self, shard: Mapping[str, NDArray[Any]]) -> None:
         """Append the next rows of every array; they count as finished when this returns."""
         for array, file in self._files.items():
-            file.write(np.ascontiguousarray(shard[array]).data)
+            rows = np.ascontiguousarray(shard[array]).data.cast("B")
+            self._checksums[array] = zlib.crc32(rows, self._checksums[array])
+            file.write(rows)
             file.flush()
             os.fsync(file.fileno())
         self.rows += len(next(iter(shard.values())))
-        text = json.dumps({"rows": self.rows, "layout": asdict(self.layout)})
+        text = json.dumps({"rows": self.rows, "layout": asdict(self.layout), "checksums": self._checksums})
         temporary = self.folder / f"{PROGRESS}.part"
         with temporary.open("w") as out:
             out.write(text)
@@ -160,7 +190,9 @@ def _layout(found: dict[str, Any]) -> Layout:
     for part in ("widths", "slots"):
         values[part] = {int(layer): count for layer, count in dict(values[part]).items()}
     layout = Layout(**values)
-    counts = [layout.n_samples, layout.tokens, layout.shard, *layout.widths.values(), *layout.slots.values()]
+    if layout.tokens != ALL_TOKENS and not _is_count(layout.tokens):
+        raise ValueError("this is not the number of tokens of any pass.")
+    counts = [layout.n_samples, layout.shard, *layout.widths.values(), *layout.slots.values()]
     if not all(_is_count(count) for count in counts) or set(layout.slots) != set(
         layout.widths if layout.tokens else ()
     ):

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import platform
-import socket
 import sys
 import threading
 import time
@@ -14,16 +13,15 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import WorkError
+from benchmark.jobs.owners import mark_dead_runs, owner
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 BEAT = 30.0
 """Seconds between heartbeats."""
-STALE = 600.0
-"""A run whose heartbeat is older than this is dead wherever it ran."""
 LIBRARIES = ("torch", "transformers", "open_clip_torch", "timm", "datasets", "numpy", "numba", "mlflow")
-STARTED = int(time.time())
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 RECORDED = "This error is recorded on an MLflow run."
 
 
@@ -35,7 +33,7 @@ def open_store() -> None:
         registry.connect()
     except OSError as error:
         raise WorkError(f"{error}.") from None
-    _mark_dead_runs()
+    mark_dead_runs()
 
 
 @contextmanager
@@ -53,8 +51,10 @@ def job_run(
 
     # An adopted run keeps the name and experiment that its caller chose.
     adopted = not nested and "MLFLOW_RUN_ID" in os.environ
+    own = {"kind": kind, "owner": owner(), "heartbeat": str(int(time.time())), **tags}
     try:
-        run = mlflow.start_run(run_name=None if adopted else name, nested=nested)
+        # With its owner from the first moment: a process killed before it said who it is could not be told to be dead.
+        run = mlflow.start_run(run_name=None if adopted else name, nested=nested, tags=own)
     except MlflowException as error:
         raise WorkError(
             f"MLflow cannot start the run: {_first_line(error).rstrip('.')}; check the store's folder or "
@@ -64,7 +64,6 @@ def job_run(
     stop = threading.Event()
     status = "FAILED"
     try:
-        mlflow.set_tags({"kind": kind, "owner": _owner(), "heartbeat": str(int(time.time())), **tags})
         mlflow.log_params({f"cfg.{key}": _short(value) for key, value in {**params, **_versions()}.items()})
         # An artifact store that cannot be written is found now, not after the work.
         try:
@@ -84,13 +83,16 @@ def job_run(
         raise
     except MlflowException as error:
         _record(client, run_id, error)
-        raise WorkError(f"MLflow failed: {_first_line(error)}") from error
+        reason = _first_line(error).rstrip(".")
+        raise WorkError(
+            f"MLflow failed: {reason}; finished work is kept, and the next start goes on from it."
+        ) from error
     except BaseException as error:
         _record(client, run_id, error)
         raise
     finally:
         stop.set()
-        with contextlib.suppress(MlflowException):  # a store that is gone cannot be told
+        with contextlib.suppress(MlflowException), _not_waiting_for_a_server_that_is_gone():
             mlflow.end_run(status)
 
 
@@ -100,10 +102,30 @@ def _record(client: Any, run_id: str, error: BaseException) -> None:
         return
     error.add_note(RECORDED)
     try:
-        client.set_tag(run_id, "error", _short(str(error) or type(error).__name__))
-        client.log_text(run_id, traceback.format_exc(), "error.txt")
+        with _not_waiting_for_a_server_that_is_gone():
+            client.set_tag(run_id, "error", _short(str(error) or type(error).__name__))
+            client.log_text(run_id, traceback.format_exc(), "error.txt")
     except Exception as second:  # the store itself may be what failed
         print(f"run {run_id}: the error cannot be recorded: {_first_line(second)}", file=sys.stderr)
+
+
+@contextmanager
+def _not_waiting_for_a_server_that_is_gone() -> Iterator[None]:
+    """Let MLflow try only once to reach a server that does not answer: the work before has waited for it already."""
+    import registry
+
+    if registry.answers():
+        yield
+        return
+    before = os.environ.get(RETRIES)
+    os.environ[RETRIES] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[RETRIES]
+        else:
+            os.environ[RETRIES] = before
 
 
 def _first_line(error: BaseException) -> str:
@@ -127,49 +149,24 @@ def log_metrics(metrics: Mapping[str, float]) -> None:
 
 
 def log_curves(run_id: str, curves: Mapping[str, Any], points: int = 100) -> None:
-    """Log curves (name -> values by step) in few requests, thinned to at most `points` each."""
+    """Log curves in few requests, thinned to at most `points` each.
+
+    A curve is its values by step, (n,), or pairs of step and value, (n, 2).
+    """
     import mlflow
+    import numpy as np
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
     metrics = []
-    for name, curve in curves.items():
+    for name, values_by_step in curves.items():
+        curve = np.asarray(values_by_step)
         stride = max(1, -(-len(curve) // points))
-        metrics += [Metric(name, float(curve[step]), now, step) for step in range(0, len(curve), stride)]
+        steps, values = (curve[:, 0], curve[:, 1]) if curve.ndim == 2 else (range(len(curve)), curve)
+        thinned = list(zip(steps, values, strict=True))[::stride]
+        metrics += [Metric(name, float(value), now, int(step)) for step, value in thinned]
     for start in range(0, len(metrics), 1000):
         mlflow.MlflowClient().log_batch(run_id, metrics=metrics[start : start + 1000])
-
-
-def _mark_dead_runs() -> None:
-    from mlflow import MlflowClient
-
-    import registry
-
-    client = MlflowClient()
-    for run_id in registry.runs("RUNNING").run_id:
-        tags = client.get_run(run_id).data.tags
-        if "owner" in tags and _is_dead(tags["owner"], float(tags.get("heartbeat", 0))):
-            client.set_tag(run_id, "error", "the process that owned this run died")
-            client.set_terminated(run_id, "KILLED")
-
-
-def _owner() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{STARTED}"
-
-
-def _is_dead(owner: str, heartbeat: float) -> bool:
-    if time.time() - heartbeat > STALE:
-        return True
-    host, pid, _ = owner.rsplit(":", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return int(pid) == os.getpid() and owner != _owner()
 
 
 def _beat(client: Any, run_id: str, stop: threading.Event) -> None:

@@ -23,7 +23,7 @@ DAMAGED_PROGRESS = [
     "", "{}", "no json", "[]", "3", "[" * 100_000, '{"rows": 24, "layout": 3}', {"rows": "24"}, {"rows": 24.0},
     {"rows": -12}, {"rows": 72}, {"rows": 13}, {"rows": True}, {"rows": None}, {"shard": 0}, {"shard": "12"},
     {"widths": {"0": 3}}, {"widths": {"0": 3, "1": -5}}, {"widths": {"zero": 3}}, {"widths": [3, 5]}, {"tokens": 1},
-    {"slots": {}}, {"n_samples": 61},
+    {"slots": {}}, {"n_samples": 61}, {"checksums": {}}, {"checksums": None}, {"checksums": {"L00": 1}},
 ]  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def part_of(plain, encoder, folder):
     assert finished(folder) == 24
 
 
-@pytest.mark.parametrize("damage", ["empty", "short", "header", "shape", "text", "gone", "folder"])
+@pytest.mark.parametrize("damage", ["empty", "short", "header", "shape", "text", "gone", "folder", "bit"])
 @pytest.mark.parametrize("array", ["L00", "L01.tokens", "L01.counts"])
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_damaged_array_means_to_start_anew(plain, tmp_path, caplog, whole, array, damage):
@@ -80,6 +80,10 @@ def test_a_damaged_array_means_to_start_anew(plain, tmp_path, caplog, whole, arr
         np.save(path, np.zeros((60, 7), np.float32))
     elif damage == "text":
         path.write_text("no array at all, but long enough to hold one " * 1000)
+    elif damage == "bit":
+        content = bytearray(path.read_bytes())
+        content[140] ^= 1  # behind the header, within the first shard
+        path.write_bytes(content)
     elif damage != "gone":
         keep = {"empty": 0, "short": 130, "header": len(path.read_bytes())}[damage]
         content = path.read_bytes()[:keep]

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 
 import pytest
 
@@ -55,23 +54,49 @@ def test_ctrl_c_leaves_a_killed_run(store):
     assert run_of("stopped").status == "KILLED"
 
 
-@pytest.mark.parametrize(
-    ("owner", "age", "status"),
-    [
-        (f"{socket.gethostname()}:999999999:1", 0, "KILLED"),
-        (f"{socket.gethostname()}:{os.getppid()}:1", 0, "RUNNING"),
-        ("another-host:1:1", 10, "RUNNING"),
-        ("another-host:1:1", 10_000, "KILLED"),
-    ],
-)
-def test_the_next_start_marks_dead_runs(store, owner, age, status):
+def test_a_run_says_whose_it_is_from_its_first_moment(store, monkeypatch):
+    """A process that is killed right after its run was made leaves one that the next start can mark."""
+    import mlflow
+
+    real, seen = mlflow.start_run, []
+
+    def started(**arguments):
+        run = real(**arguments)
+        seen.append(tags_of(run.info.run_id).tags)
+        return run
+
+    monkeypatch.setattr(mlflow, "start_run", started)
+    with (
+        tracking.job_run("test", "outer", tags={"suite": "s"}, params={}),
+        tracking.job_run("test", "inner", nested=True, tags={"key": "k"}, params={}),
+    ):
+        pass
+    assert [(tags["kind"], tags.get("suite"), tags.get("key")) for tags in seen] == [
+        ("test", "s", None),
+        ("test", None, "k"),
+    ]
+    assert all(tags["owner"] and tags["heartbeat"] for tags in seen)
+
+
+@pytest.mark.parametrize("before", [None, "5"])
+def test_a_job_whose_server_is_gone_does_not_wait_for_it_again(store, monkeypatch, before):
     from mlflow import MlflowClient
 
-    client = MlflowClient()
-    run = client.create_run("0", tags={"kind": "test", "owner": owner, "heartbeat": str(time.time() - age)})
-    tracking.open_store()
-    assert client.get_run(run.info.run_id).info.status == status
-    client.set_terminated(run.info.run_id)
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    monkeypatch.delenv(name, raising=False)
+    if before:
+        monkeypatch.setenv(name, before)
+    monkeypatch.setattr(registry, "answers", lambda: False)
+    real, seen = MlflowClient.set_terminated, []
+
+    def told(self, *arguments, **more):
+        seen.append(os.environ.get(name))
+        return real(self, *arguments, **more)
+
+    monkeypatch.setattr(MlflowClient, "set_terminated", told)
+    with pytest.raises(ValueError, match="away"), tracking.job_run("test", "cut off", tags={}, params={}):
+        raise ValueError("the server went away")
+    assert seen == ["0"] and os.environ.get(name) == before
 
 
 def test_curves_are_thinned_and_keep_their_steps(store):

@@ -86,3 +86,15 @@ def test_artifacts_that_changed_do_not_verify(store, tmp_path, damage):
 
 def test_a_run_that_is_gone_does_not_verify(store):
     assert registry.verified("0" * 32) is None
+
+
+def test_registered_saes_are_all_versions_of_ours_and_no_other_model(store):
+    import mlflow
+
+    from benchmark.sae import TopKSAE
+
+    with mlflow.start_run():
+        uris = [registry.log_sae(TopKSAE(4, 8, 2), dataset="q", encoder="e", layer=0, seed=s) for s in (0, 1)]
+    mlflow.MlflowClient().create_registered_model("another")
+    assert set(uris) <= set(registry.registered_saes())
+    assert all(uri.startswith("models:/sae-") for uri in registry.registered_saes())

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,28 @@ def test_a_database_that_is_not_there_is_named_without_its_password(monkeypatch)
     with pytest.raises(OSError) as error:
         registry.connect()
     assert "secret" not in str(error.value)
+
+
+def test_a_file_answers_and_a_server_that_is_gone_does_not(monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    assert registry.answers()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert not registry.answers()
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"), [("sqlite:////a/b.db", "/a/b.db"), ("sqlite:///c.db?timeout=3", "c.db"), ("http://x:1", None)]
+)
+def test_only_a_sqlite_file_is_a_local_store(uri, path):
+    assert registry.local_store(uri) == (Path(path) if path else None)
+
+
+def test_what_a_killed_process_left_of_a_store_is_made_anew(monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    for name in ("mlflow.db.new", "mlflow.db.new-journal", "mlflow.db-wal", "mlflow.db"):
+        (tmp_path / name).write_bytes(b"" if name == "mlflow.db" else b"half of it")
+    registry.connect()
+    assert registry.runs().empty and not (tmp_path / "mlflow.db.new").exists()
+    database = sqlite3.connect(tmp_path / "mlflow.db")
+    assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
