@@ -109,6 +109,8 @@ def _create(path: Path) -> None:
 
 def _make(path: Path) -> None:
     """Make a store beside its place and move it there: what a killed process left of one, MLflow could not mend."""
+    if not path.parent.is_dir():  # MLflow would make it, and a mistyped path would look like an empty store
+        raise sqlite3.OperationalError(f"there is no folder {path.parent}")
     from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 

@@ -90,7 +90,7 @@ SAE = "models:/sae-scenes-small-vit-L04/1"
     [
         (["export"], "say --sae models:/NAME/VERSION"),
         (["export", "--sae", "models:/x/1"], "say --output FOLDER"),
-        (["export", "--sae", SAE.replace("small", "smal"), "--output", "o"], "Did you mean sae-scenes-small-vit-L04?"),
+        (["export", "--sae", SAE.replace("small", "smal"), "--output", "o"], "Did you mean sae-scenes-small-vit-L04"),
         (["export", "--sae", SAE, "--output", "o", "--format", "lens"], "did you mean"),
         (["export", "--sae", "nonsense", "--output", "o"], "nonsense is not a registered SAE"),
         (["push", "--sae", "models:/x/1"], "say --repository OWNER/NAME"),
