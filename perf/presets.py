@@ -106,7 +106,7 @@ class Vectors:
 
 
 def values(features: Mapping[tuple[str, int], SparseFeatures]) -> pd.DataFrame:
-    """Return the cross-fitted value of every encoder with itself across seeds and with the others, first seeds."""
+    """Return the cross-fitted value of every encoder with itself across seeds, and with the others at the same seed."""
     own: dict[str, list[float]] = {}
     cross: dict[str, list[float]] = {}
     for (a, s), (b, t) in itertools.combinations(features, 2):

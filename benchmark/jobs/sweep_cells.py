@@ -64,6 +64,8 @@ def train_cells(
     Returns:
         The train runs of each cell that has any, {cell and encoder: error} of what failed, and a sentence for each k
         that was left out because it is no sparse code of the narrowest layer.
+
+    Raises InputError where every cell is left out or refused.
     """
     trained: dict[Cell, list[Trained]] = {}
     failed: dict[str, str] = {}
@@ -72,10 +74,7 @@ def train_cells(
     width = 0
     for cell, plan in tqdm(wanted.items(), desc="sweep", unit="cell", mininterval=0.5):
         if width and cell.k >= width:
-            left_out[cell.k] = (
-                f"k={cell.k} is left out: the narrowest layer has width {width}, so that many active latents are "
-                "no sparse code of it."
-            )
+            left_out[cell.k] = _no_sparse_code(cell.k, width)
             continue
         try:
             done, errors_of = train_all(plan, dataset)
@@ -85,11 +84,23 @@ def train_cells(
             continue
         failed |= {f"{name} ({cell})": error for name, error in errors_of.items()}
         if done:
-            trained[cell] = done
             width = int(sae_table(done).d.min())
+            if cell.k < width:
+                trained[cell] = done
+            else:  # the first cell, which told the width
+                left_out[cell.k] = _no_sparse_code(cell.k, width)
+    if not trained and not failed:
+        raise InputError(f"no cell is left: {' '.join(left_out.values())} Give a smaller k.")
     if not trained and errors and all(isinstance(error, InputError) for error in errors):
         raise errors[0]  # the request was wrong, not the work
     return trained, failed, list(left_out.values())
+
+
+def _no_sparse_code(k: int, width: int) -> str:
+    return (
+        f"k={k} is left out: the narrowest layer has width {width}, so that many active latents are no sparse code "
+        "of it."
+    )
 
 
 def compare_cells(

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import logging
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from benchmark.jobs.activation_files import name
 from benchmark.jobs.token_stream import TokenEpoch, TokenStream
 
+LOG = logging.getLogger("benchmark")
 SAMPLES = 1024
 """Samples that vectors are drawn from: the first ones of the stream's first visit."""
 VECTORS = 16_384
@@ -23,19 +25,31 @@ def token_sample(stream: TokenStream, parent: Path, *, tokens_only: bool = False
 
     All vectors of these samples are equally likely to be drawn, without replacement; with `tokens_only` the global
     vectors are not among them. A layer's draw depends on no other layer. They are kept in a folder within `parent`,
-    which belongs to the encoder and the dataset: a layer that is there already is not encoded again. Raises what
-    `TokenEpoch.pieces` raises.
+    which belongs to the encoder and the dataset: a layer that is there already, undamaged, is not encoded again. Raises
+    what `TokenEpoch.pieces` raises.
     """
     rows = hashlib.blake2b(np.asarray(stream.rows, "<i8").tobytes(), digest_size=8).hexdigest()
     folder = parent / f"drawn-{'tokens' if tokens_only else 'vectors'}-{rows}"
-    missing = [layer for layer in stream.layers if not _path(folder, layer).is_file()]
+    kept = {layer: path for layer in stream.layers if (path := _kept(folder, layer)) is not None}
+    missing = [layer for layer in stream.layers if layer not in kept]
     if missing:
         folder.mkdir(parents=True, exist_ok=True)
-        _write(TokenEpoch(stream.only(missing), 0), folder, tokens_only)
-    return {layer: np.load(_path(folder, layer), mmap_mode="r") for layer in stream.layers}
+        kept |= _write(TokenEpoch(stream.only(missing), 0), folder, tokens_only)
+    return {layer: np.load(kept[layer], mmap_mode="r") for layer in stream.layers}
 
 
-def _write(epoch: TokenEpoch, folder: Path, tokens_only: bool) -> None:
+def _kept(folder: Path, layer: int) -> Path | None:
+    """Return the file of a layer's draw, whose name holds the digest of its content; a damaged one is removed."""
+    for path in folder.glob(f"{name(layer)}-*.npy"):
+        if path == _path(path, folder, layer):
+            return path
+        LOG.warning("%s is damaged; its vectors are drawn again.", path)
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _write(epoch: TokenEpoch, folder: Path, tokens_only: bool) -> dict[int, Path]:
+    """Write the draws of an epoch's layers; returns their files."""
     stream, samples = epoch.stream, min(SAMPLES, len(epoch.stream.rows))
     starts = {layer: np.concatenate([[0], np.cumsum(counts[:samples])]) for layer, counts in epoch.counts.items()}
     drawn = {layer: _draw(starts[layer], tokens_only) for layer in stream.layers}
@@ -58,9 +72,9 @@ def _write(epoch: TokenEpoch, folder: Path, tokens_only: bool) -> None:
                     low, high = np.searchsorted(drawn[layer], [begin, begin + len(vectors)])
                     files[layer][low:high] = vectors[drawn[layer][low:high] - begin].cpu().numpy()
                 bar.update(min(piece.samples, samples - piece.first))
-        for layer, file in files.items():
+        for file in files.values():
             file.flush()
-            partial[layer].replace(_path(folder, layer))
+        return {layer: path.replace(_path(path, folder, layer)) for layer, path in partial.items()}
     finally:
         for path in partial.values():
             path.unlink(missing_ok=True)
@@ -76,5 +90,8 @@ def _draw(starts: NDArray[np.int64], tokens_only: bool) -> NDArray[np.int64]:
     return items
 
 
-def _path(folder: Path, layer: int) -> Path:
-    return folder / f"{name(layer)}.npy"
+def _path(file: Path, folder: Path, layer: int) -> Path:
+    """Return where a layer's draw with the content of a file belongs."""
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return folder / f"{name(layer)}-{digest}.npy"

@@ -17,6 +17,8 @@ from filelock import FileLock, Timeout
 from benchmark import tensor_file
 from benchmark.sae import TopKSAE, TrainingLog, read_sae, write_sae
 from benchmark.sae.checkpoint import sync
+from benchmark.sae.files import WEIGHTS
+from registry.artifacts import file_hash
 
 Key = tuple[int, int]
 """Layer and seed."""
@@ -34,7 +36,9 @@ def finished_log(folder: Path, layer: int, seed: int) -> TrainingLog | None:
     """Return what was noted of a finished SAE, or None where there is none, or it is damaged."""
     try:
         trained_sae(folder, layer, seed, "cpu")
-        arrays, _ = tensor_file.read(_home(folder, layer, seed) / LOG, KIND)
+        arrays, meta = tensor_file.read(_home(folder, layer, seed) / LOG, KIND)
+        if meta.get("weights") != file_hash(_home(folder, layer, seed) / WEIGHTS):
+            return None
         return TrainingLog(**arrays)
     except (OSError, ValueError, TypeError):
         return None
@@ -46,7 +50,7 @@ def write_finished(folder: Path, layer: int, seed: int, sae: TopKSAE, log: Train
     partial = final.with_name(f"{final.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     write_sae(sae, partial)
-    tensor_file.write(partial / LOG, KIND, log._asdict(), {})
+    tensor_file.write(partial / LOG, KIND, log._asdict(), {"weights": file_hash(partial / WEIGHTS)})
     for path in [*partial.iterdir(), partial]:
         sync(path)
     shutil.rmtree(final, ignore_errors=True)

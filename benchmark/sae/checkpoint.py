@@ -94,7 +94,7 @@ class Checkpoint:
         files = {str(key): f"{i:05d}.safetensors" for i, key in enumerate(learners)}
         for (key, name), learner in zip(files.items(), learners.values(), strict=True):
             arrays, meta = learner.state()
-            tensor_file.write(partial / name, KIND, arrays, {"key": key, **meta})
+            tensor_file.write(partial / name, KIND, arrays, {"key": key, "step": str(step), **meta})
         (partial / MANIFEST).write_text(json.dumps({"step": step, "files": files, "identity": self._identity}))
         for path in [*partial.iterdir(), partial]:
             sync(path)
@@ -114,8 +114,13 @@ class Checkpoint:
                     LOG.warning("%s: a checkpoint of other SAEs or settings; it is not used.", path)
                     continue
                 files = {key: path / name for key, name in manifest["files"].items()}
-                for file in files.values():
-                    tensor_file.read(file, KIND)
+                if files.keys() != self._identity["saes"].keys():
+                    raise ValueError("its manifest does not name a file for each SAE")
+                for key, file in files.items():
+                    # The manifest has no digest of its own; what it says has to be what the files say.
+                    _, meta = tensor_file.read(file, KIND)
+                    if (meta.get("key"), meta.get("step")) != (key, str(manifest["step"])):
+                        raise ValueError(f"{file.name} is of another SAE or step than its manifest says")
                 self._files, self.step = files, int(manifest["step"])
                 return
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -42,7 +42,7 @@ class TrainingLog(NamedTuple):
     learning_rate: NDArray[np.float32]
     """(steps,): step size of Adam."""
     dead: NDArray[np.float64]
-    """(p, 2): step, and share of the latents that were dead at its end; at most some 200 points."""
+    """(p, 2): step, and share of the latents that were dead at its end; at most 201 points."""
     evaluations: NDArray[np.float64]
     """(e, 2): steps done, and what the evaluator returned."""
 
@@ -118,7 +118,7 @@ class Learner:
         self._pending.append((at, sum_, found.mse))
         if self.device.type == "cpu" or len(self._pending) >= WATCH:
             self.check()
-        if self.steps % max(self.total // DEAD_POINTS, 1) == 0 or self.steps == self.total:
+        if self.steps % max(-(-self.total // DEAD_POINTS), 1) == 0 or self.steps == self.total:
             self.dead.append((self.steps, (self.idle >= config.dead_after).float().mean()))
 
     def _on_device(self, rows: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class Learner:
         self._pending.clear()
 
     def evaluate(self, evaluator: Callable[[Any, TopKSAE], float]) -> None:
-        """Note what the evaluator (lower is better) makes of the SAE, and decide whether it goes on."""
+        """Note what the evaluator makes of the SAE (less is better, NaN no improvement); decide whether it goes on."""
         with self.units_of_activations(), torch.no_grad():
             value = float(evaluator(self.key, self.sae))
         self.evaluations.append((self.steps, value))

@@ -119,21 +119,6 @@ def mixed_batches(
             raise ValueError(f"epoch {number} ended before all its vectors had come.")
 
 
-def first_block(
-    epoch: Epoch, widths: Mapping[int, int], batch_size: int, *, block_bytes: int = BLOCK_BYTES
-) -> dict[int, torch.Tensor]:
-    """Return {layer: (n, d)}: the vectors of each layer's first block, on which b_dec and scales can be estimated."""
-    tracks = _tracks({layer: np.asarray(epoch.counts[layer]) for layer in widths}, widths, batch_size, block_bytes)
-    buffers: dict[int, torch.Tensor] = {}
-    with contextlib.closing(epoch.pieces(0)) as pieces:
-        for piece in pieces:
-            for track in tracks:
-                track.fill(piece, buffers)
-            if all(track.is_full_after(piece) for track in tracks):
-                break
-    return {layer: buffers[layer][: track.filled] for track in tracks for layer in track.layers}
-
-
 class _Track:
     """The layers that have the same vectors and blocks, and the block that is being filled."""
 

@@ -73,6 +73,11 @@ def test_k_that_is_no_sparse_code_is_left_out_with_a_sentence(sweep):
     assert registry.table(newest().run_id, "sweep.parquet").k.tolist() == [4]
 
 
+def test_a_sweep_of_such_a_k_alone_is_refused(sweep):
+    code, out, error = sweep("--k", "64", "--expansion", "4,8", encoders="one.yaml")
+    assert code == 2 and "no cell is left: k=64 is left out" in error and "Recommended" not in out
+
+
 def test_a_failing_cell_does_not_stop_the_rest(sweep, monkeypatch):
     plain = sweep_cells.train_all
 

@@ -40,6 +40,19 @@ def test_few_vectors_are_all_taken_and_kept(stream, tmp_path):
     assert not list(tmp_path.rglob("*.partial"))
 
 
+@pytest.mark.parametrize("damage", ["bit", "truncated", "empty"])
+def test_a_damaged_draw_is_drawn_again_and_said_to_be(stream, tmp_path, caplog, damage):
+    wanted = {layer: np.array(x) for layer, x in token_sample.token_sample(stream, tmp_path / "draws").items()}
+    (file,) = tmp_path.glob("draws/*/L01-*.npy")
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes({"bit": content, "truncated": content[:-4], "empty": b""}[damage])
+    for _ in range(2):
+        found = token_sample.token_sample(stream, tmp_path / "draws")
+        assert all(np.array_equal(found[layer], wanted[layer]) for layer in (0, 1))
+    assert caplog.text.count("is damaged") == 1 and str(file) in caplog.text
+
+
 def test_global_vectors_can_be_left_out(stream, tmp_path):
     found = token_sample.token_sample(stream, tmp_path / "draws", tokens_only=True)
     assert letters(found[0]) == Counter("".join(stream.dataset.texts[row][1:] for row in ROWS))

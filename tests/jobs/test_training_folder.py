@@ -39,11 +39,13 @@ def test_a_finished_sae_and_its_log_are_read_back(tmp_path):
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "config.json", "log.safetensors"])
-@pytest.mark.parametrize("damage", ["gone", "cut"])
+@pytest.mark.parametrize("damage", ["gone", "cut", "bit"])
 def test_a_damaged_one_counts_as_not_there(tmp_path, file, damage):
     write_finished(tmp_path, 3, 1, TopKSAE(4, 8, 2, seed=0), log())
     path = tmp_path / "L03-seed1" / file
-    path.write_bytes(path.read_bytes()[:-20])
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content if damage == "bit" else content[:-20])
     if damage == "gone":
         path.unlink()
     assert finished_log(tmp_path, 3, 1) is None

@@ -1,5 +1,6 @@
 """A training that is stopped at any moment goes on to the same weights, bit for bit."""
 
+import json
 import logging
 import os
 import random
@@ -120,7 +121,9 @@ def test_a_signal_takes_effect_after_the_step_and_its_checkpoint(tmp_path, wante
     assert digest(*run(folder=tmp_path)) == wanted[EVERYTHING]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "bit", "manifest", "file", "no json", "other form"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "bit", "manifest", "file", "no json", "other form", "step", "files", "swapped files"]
+)
 def test_a_damaged_checkpoint_is_not_used_and_said_to_be(tmp_path, wanted, caplog, damage):
     stopped_at(20, folder=tmp_path)
     (home,) = tmp_path.iterdir()
@@ -135,8 +138,15 @@ def test_a_damaged_checkpoint_is_not_used_and_said_to_be(tmp_path, wanted, caplo
         file.unlink()
     elif damage == "manifest":
         manifest.unlink()
-    else:
+    elif damage in ("no json", "other form"):
         manifest.write_text("{" if damage == "no json" else "[1]")
+    else:
+        said = json.loads(manifest.read_text())
+        first, second, *_ = names = list(said["files"].values())
+        others = {"files": names[:1], "swapped files": [second, first, *names[2:]]}.get(damage, names)
+        said["files"] = dict(zip(said["files"], others, strict=False))
+        said["step"] += damage == "step"
+        manifest.write_text(json.dumps(said))
     begun = []
     with caplog.at_level(logging.WARNING):
         assert digest(*run(folder=tmp_path, watched=begun.append)) == wanted[EVERYTHING]

@@ -133,7 +133,7 @@ def test_dead_latents_are_told_to_the_objective_only_where_it_revives_them(batch
 
 def test_the_curve_of_dead_latents_has_a_bounded_number_of_points(batches, monkeypatch):
     monkeypatch.setattr(module, "DEAD_POINTS", 3)
-    assert trained(batches).finish().dead[:, 0].tolist() == [6, 12, 18, 20]
+    assert trained(batches).finish().dead[:, 0].tolist() == [7, 14, 20]
 
 
 def evaluated(batches, values, config):

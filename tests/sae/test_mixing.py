@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.sae.mixing import BLOCK_BYTES, Piece, block_edges, buffer_bytes, first_block, mixed_batches
+from benchmark.sae.mixing import BLOCK_BYTES, Piece, block_edges, buffer_bytes, mixed_batches
 
 WIDTHS = {0: 2, 1: 2, 5: 3}
 
@@ -164,16 +164,6 @@ def test_the_buffers_are_all_that_is_held_between_batches():
 def test_the_buffer_of_a_wide_layer_takes_what_is_stated():
     assert buffer_bytes(10**9, 1024, 256) == BLOCK_BYTES
     assert buffer_bytes(10, 1024, 256) == 4 * 1024 * 10
-
-
-def test_the_first_block_is_what_the_first_batches_show():
-    counts = counts_of()
-    found = first_block(FakeEpoch(0, counts), WIDTHS, 8, block_bytes=300)
-    steps, _ = run(counts)
-    for layer, x in found.items():
-        assert len(x) == block_edges(int(counts[layer].sum()), WIDTHS[layer], 8, 300)[1]
-        first = torch.cat(shown(steps, (layer, 0)))[: len(x)]
-        assert Counter(map(tuple, first.tolist())) == Counter(map(tuple, x.tolist()))
 
 
 def test_a_stream_that_does_not_keep_its_word_is_refused():
