@@ -32,7 +32,7 @@ def train_seeds(
     """Extract once, train all layers and seeds, and log one run per seed of `key`: {seed: (run id, its artifacts)}.
 
     `work` is a folder that only this process uses now, where trained SAEs wait until they are logged. It is removed
-    then, and where going on would fail again; a process that is killed, or fails otherwise, leaves it to the next one.
+    then; a process that is killed, or fails, leaves it to the next one.
 
     Raises InputError when no sample trains or k does not fit, ValueError for an SAE none of whose latents fires and
     for activations that are not finite, and whatever loading and extraction raise.
@@ -54,24 +54,20 @@ def train_seeds(
         rows, deciding = held_back(rows, dataset.groups)
         evaluate = evaluator(activations.pooled, deciding)
     remove_abandoned(work.parent)
-    try:
-        vectors = _training_vectors(plan, card, dataset, found, rows)
-        logs = train_in_groups(plan, card.name, widths, vectors, list(key), memory_budget(plan.device), work, evaluate)
-        # Also where training starts b_dec at 0: it soon learns the mean, and without it few latents ever fire.
-        means = vectors.means(list(widths)) if plan.suite.untrained else {}
-        held = _measured_rows(plan, dataset)
-        tokens = heldout_tokens(found.encoder, dataset, activations, held, found.folder)
-        baselines = {layer: baseline(array, held) for layer, array in activations.pooled.items()}  # of all seeds
-        logged = {
-            seed: _log_seed(
-                plan, card, dataset, seed, key[seed], activations.pooled, means, work,
-                {layer: logs[layer, seed] for layer in widths}, tokens, QualityTables(held, baselines),
-            )
-            for seed in key
-        }  # fmt: skip
-    except ValueError:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
+    vectors = _training_vectors(plan, card, dataset, found, rows)
+    logs = train_in_groups(plan, card.name, widths, vectors, list(key), memory_budget(plan.device), work, evaluate)
+    # Also where training starts b_dec at 0: it soon learns the mean, and without it few latents ever fire.
+    means = vectors.means(list(widths)) if plan.suite.untrained else {}
+    held = _measured_rows(plan, dataset)
+    tokens = heldout_tokens(found.encoder, dataset, activations, held, found.folder)
+    baselines = {layer: baseline(array, held) for layer, array in activations.pooled.items()}  # of all seeds
+    logged = {
+        seed: _log_seed(
+            plan, card, dataset, seed, key[seed], activations.pooled, means, work,
+            {layer: logs[layer, seed] for layer in widths}, tokens, QualityTables(held, baselines),
+        )
+        for seed in key
+    }  # fmt: skip
     shutil.rmtree(work, ignore_errors=True)
     return logged
 
