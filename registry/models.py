@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from registry.artifacts import HASHES, changed, file_hashes
 
 if TYPE_CHECKING:
+    from mlflow.data.dataset import Dataset
+
     from benchmark.sae import TopKSAE
     from benchmark.sae.formats.about import About
 
@@ -31,6 +33,7 @@ def log_sae(
     layer: int,
     seed: int | None,
     metrics: Mapping[str, float] | None = None,
+    data: "Dataset | None" = None,
     metadata: Mapping[str, Any] | None = None,
     alias: str = "",
 ) -> str:
@@ -40,6 +43,7 @@ def log_sae(
         sae: the trained SAE.
         dataset, encoder, layer, seed: what it was trained on; the first three make its registered name. seed None:
             nobody knows.
+        data: the MLflow dataset that the metrics were measured on; they are linked with it.
         metrics: quality figures, linked to the logged model; on the run their step is the layer.
         metadata: further entries for the MLmodel file (fingerprints, keys), such as JSON can hold.
         alias: default `seed-N`; needed where the seed is not known.
@@ -67,24 +71,24 @@ def log_sae(
         ]),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder, "sae")
-        write_sae(sae, data)
+        files = Path(folder, "sae")
+        write_sae(sae, files)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*input example.*")  # it would only repeat the signature
             info = mlflow.pyfunc.log_model(
                 name=name,
                 loader_module=LOADER.stem,
-                data_path=str(data),
+                data_path=str(files),
                 code_paths=[str(LOADER)],
                 pip_requirements=["mlflow", "numpy", "safetensors"],
                 signature=signature,
-                metadata={**about, **(metadata or {}), HASHES: file_hashes(data)},
+                metadata={**about, **(metadata or {}), HASHES: file_hashes(files)},
                 params=about,
                 # MLflow links a model with the metrics of its step, and layers share a run.
                 step=layer,
             )
     if metrics:
-        mlflow.log_metrics(dict(metrics), step=layer, model_id=info.model_id)
+        mlflow.log_metrics(dict(metrics), step=layer, model_id=info.model_id, dataset=data)
     with contextlib.redirect_stderr(io.StringIO()):  # it reports every registration
         version = str(mlflow.register_model(info.model_uri, name).version)
     mlflow.MlflowClient().set_registered_model_alias(name, alias or f"seed-{seed}", version)

@@ -16,6 +16,7 @@ from benchmark.jobs.configs import CompareConfig
 from benchmark.jobs.matrix import cells, compare_pairs, wide
 from benchmark.jobs.memory import memory_budget
 from benchmark.jobs.plan import Plan, make_plan
+from benchmark.jobs.provenance import log_dataset
 from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
 from benchmark.jobs.sides import Recorded, Side
 from benchmark.jobs.signature_log import print_signatures, signatures_of_comparison, write_signatures
@@ -45,6 +46,7 @@ def compare(config: CompareConfig) -> int:
     with tracking.job_run(
         "compare", f"compare {plan.suite.name}", tags=suite_tags(plan, dataset), params=plan_params(plan)
     ) as run:
+        log_dataset(dataset, plan.suite.dataset, "comparison")
         trained, failed = train_all(plan, dataset)
         complete = len({item.encoder.name for item in trained} - set(failed))
         if len(trained) < 2:

@@ -2,25 +2,23 @@
 
 import contextlib
 import os
-import platform
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import WorkError
 from benchmark.jobs.owners import mark_dead_runs, owner
+from benchmark.jobs.provenance import versions
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 BEAT = 30.0
 """Seconds between heartbeats."""
-LIBRARIES = ("torch", "transformers", "open_clip_torch", "timm", "datasets", "numpy", "numba", "mlflow")
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 RECORDED = "This error is recorded on an MLflow run."
 
@@ -44,7 +42,7 @@ def job_run(
 
     The outermost run adopts the run that `mlflow run` made, if there is one. The run ends FINISHED, FAILED (with the
     error as a tag and the traceback as an artifact) or, on Ctrl-C, KILLED. Parameters are logged as `cfg.NAME`, beside
-    the versions of libraries and Python.
+    the versions of the code, of libraries and of Python.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -64,7 +62,7 @@ def job_run(
     stop = threading.Event()
     status = "FAILED"
     try:
-        mlflow.log_params({f"cfg.{key}": _short(value) for key, value in {**params, **_versions()}.items()})
+        mlflow.log_params({f"cfg.{key}": _short(value) for key, value in {**params, **versions()}.items()})
         # An artifact store that cannot be written is found now, not after the work.
         try:
             mlflow.log_dict({key: _short(value) for key, value in params.items()}, "config.json")
@@ -175,16 +173,6 @@ def _beat(client: Any, run_id: str, stop: threading.Event) -> None:
             client.set_tag(run_id, "heartbeat", str(int(time.time())))
         except Exception as error:  # a store that is away for a moment must not end the work
             print(f"heartbeat of run {run_id} failed: {error}", file=sys.stderr)
-
-
-def _versions() -> dict[str, str]:
-    found = {"version.python": platform.python_version()}
-    for library in LIBRARIES:
-        try:
-            found[f"version.{library}"] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _short(value: Any) -> str:

@@ -13,6 +13,7 @@ from benchmark.jobs import keys, tracking
 from benchmark.jobs.configs import TrainJobConfig
 from benchmark.jobs.locks import locked
 from benchmark.jobs.plan import Plan, make_plan
+from benchmark.jobs.provenance import log_dataset
 from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
 from benchmark.jobs.signature_log import print_signatures, signatures_of_saes, write_signatures
 from benchmark.jobs.train_encoder import train_seeds
@@ -26,6 +27,7 @@ def train_suite(config: TrainJobConfig) -> int:
     with tracking.job_run(
         "train", f"train {plan.suite.name}", tags=suite_tags(plan, dataset), params=plan_params(plan)
     ) as run:
+        log_dataset(dataset, plan.suite.dataset, "training")
         trained, failed = train_all(plan, dataset)
         with tempfile.TemporaryDirectory() as temporary:
             saes = sae_table(trained)

@@ -16,6 +16,7 @@ from benchmark.errors import InputError
 from benchmark.jobs import keys, tracking
 from benchmark.jobs.memory import memory_budget
 from benchmark.jobs.plan import ALL_TOKENS, Plan, pick_layers
+from benchmark.jobs.provenance import log_dataset
 from benchmark.jobs.results import CACHE, log_folder, suite_tags
 
 if TYPE_CHECKING:
@@ -169,12 +170,13 @@ def _log_seed(
         "device": plan.device,
         "precision": plan.precision,
         "compile": plan.compile,
+        "weights": keys.encoder_identity(card)["weights"],
     }
     with (
         tracking.job_run("train", f"train {card.name} seed {seed}", nested=True, tags=tags, params=params) as run,
         tempfile.TemporaryDirectory() as temporary,
     ):
-        folder, rows = Path(temporary), []
+        folder, rows, data = Path(temporary), [], log_dataset(dataset, plan.suite.dataset, "training")
         for layer, array in activations.items():
             sae = trained_sae(work, layer, seed, plan.device)
             untrained = None
@@ -191,7 +193,7 @@ def _log_seed(
                 measured |= token_quality(sae, tokens(layer))
             uri = registry.log_sae(
                 sae, dataset=dataset.name, encoder=card.name, layer=layer, seed=seed,
-                metrics={name: value for name, value in measured.items() if np.isfinite(value)},
+                data=data, metrics={name: value for name, value in measured.items() if np.isfinite(value)},
                 metadata={"samples": dataset.fingerprint, "key": key},
             )  # fmt: skip
             rows.append({
