@@ -25,6 +25,7 @@ def store(here):
         ("another-host:1:1", 10, "RUNNING"),
         ("another-host:1:1", 10_000, "KILLED"),
     ],
+    ids=["dead", "alive", "number of another process", "other machine", "other machine, silent"],
 )
 def test_the_next_start_marks_dead_runs(store, owner, age, status):
     from mlflow import MlflowClient

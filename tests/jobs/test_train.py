@@ -97,7 +97,7 @@ def test_what_another_process_trained_while_this_one_waited_is_used(command, her
     assert [list(arguments[3]) for arguments in calls] == [[5]]
     assert "seed 5  trained" in out and "seed 6  reused" in out
     assert len(registry.runs(kind="train", encoder="tiny-vit", seed="6")) == before + 1
-    assert not [path for path in here.glob(".cache/training/*") if path.is_dir()]
+    assert not [path for path in here.glob(".cache/training/tiny-vit-*") if path.is_dir()]
 
 
 def test_a_killed_trainings_remains_are_removed(command, here):
