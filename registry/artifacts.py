@@ -69,16 +69,34 @@ def changed(folder: Path, hashes: Mapping[str, str]) -> list[Damage]:
     return found
 
 
-def verified(run_id: str) -> Path | None:
-    """Return the local folder of a run's artifacts if every file of its manifest is there unchanged, else None."""
+def verified(run_id: str, copies: Path | None = None) -> Path | None:
+    """Return the local folder of a run's artifacts if every file of its manifest is there unchanged, else None.
+
+    Those of a remote store are downloaded: into a folder of `copies`, where they are found again, if that is given.
+    """
     import mlflow
     from mlflow.exceptions import MlflowException
 
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path="")).resolve()
-        return None if changed(folder, _hashes((folder / MANIFEST).read_text())) else folder
+        kept = None
+        if copies is not None and not is_local(mlflow.get_run(run_id).info.artifact_uri):
+            kept = copies.resolve() / run_id
+            if _unchanged(kept):
+                return kept
+            kept.mkdir(parents=True, exist_ok=True)
+        found = mlflow.artifacts.download_artifacts(
+            run_id=run_id, artifact_path="", dst_path=str(kept) if kept else None
+        )
+        folder = Path(found).resolve()
+        return folder if _unchanged(folder) else None
     except (MlflowException, OSError, ValueError):
         return None
+
+
+def _unchanged(folder: Path) -> bool:
+    """Whether a folder has a manifest, and every file that it names; raises ValueError for a damaged one."""
+    manifest = folder / MANIFEST
+    return manifest.is_file() and not changed(folder, _hashes(manifest.read_text()))
 
 
 def check_run(run_id: str) -> Checked:

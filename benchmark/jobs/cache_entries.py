@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 LOCKED = ("activations", "training")
 """Parts whose folders have a lock beside them (see `locks`)."""
-PARTS = (*LOCKED, "datasets")
+PARTS = (*LOCKED, "datasets", "artifacts")
 LEFT = ("*.part", "*.partial")
 """Files that a process which died was writing."""
 

@@ -12,13 +12,13 @@ from benchmark.catalog import CHOICES, EncoderCard
 from benchmark.datasets import PairedDataset, load_dataset
 from benchmark.errors import InputError
 from benchmark.jobs import keys, tracking
+from benchmark.jobs.compare_units import compare_trained, recorded
 from benchmark.jobs.configs import CompareConfig
-from benchmark.jobs.matrix import cells, compare_pairs, wide
+from benchmark.jobs.matrix import cells, wide
 from benchmark.jobs.memory import memory_budget
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.provenance import log_dataset
 from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
-from benchmark.jobs.sides import Recorded, Side
 from benchmark.jobs.signature_log import print_signatures, signatures_of_comparison, write_signatures
 from benchmark.jobs.train import train_all
 from benchmark.metrics.caveats import caveats, decimals
@@ -39,7 +39,7 @@ def compare(config: CompareConfig) -> int:
     if config.dry_run:
         from benchmark.jobs.dry_run import dry_run
 
-        return dry_run(plan)
+        return dry_run(plan.here())
     tracking.open_store()
     dataset = load_dataset(plan.suite.dataset, plan.suite.max_samples, CACHE)
     rows = sample_sets(plan, dataset)
@@ -96,31 +96,12 @@ def _tables(
         folder = registry.verified(run_id)
         if folder is not None:
             return pd.read_parquet(folder / "matrix.parquet"), pd.read_parquet(folder / "cells.parquet"), folder
-    table, draws = compare_pairs(
-        suite, recorded(trained, len(dataset)), rows,
-        untrained=recorded(trained, len(dataset), untrained=True) if suite.untrained else None,
-        budget=memory_budget("cpu"),
-    )  # fmt: skip
+    table, draws = compare_trained(plan, trained, dataset, rows)
     found = cells(table, draws)
     for part in (table, found):
         part.insert(0, "suite", suite.name)
         part.insert(1, "dataset", dataset.name)
     return table, found, None
-
-
-def recorded(trained: Sequence[Trained], n_samples: int, *, untrained: bool = False) -> dict[Side, Recorded]:
-    """Return the recorded features of train runs over `n_samples` samples, or those of their SAEs before training."""
-    from benchmark.jobs.recording import norms_path
-    from registry.queries import feature_path
-
-    return {
-        (item.encoder.name, item.seed): Recorded(
-            {layer: item.folder / feature_path(layer, untrained=untrained) for layer in item.layers},
-            n_samples,
-            {} if untrained else {layer: item.folder / norms_path(layer) for layer in item.layers},
-        )
-        for item in trained
-    }
 
 
 def headline(plan: Plan, cell_table: pd.DataFrame) -> pd.DataFrame:

@@ -53,7 +53,11 @@ class RunConfig:
     trust_remote_code: bool = False
     """Run the code that a checkpoint's repository brings, for cards that ask for it (trust_remote_code: true)."""
     backend: str = "local"
-    """Where units of work run: local (this process, with all its cores)."""
+    """Where units of work run: local (this machine), dask or ray (a cluster; docs/scale.md)."""
+    address: str = ""
+    """Address of the cluster: tcp://HOST:8786 of a Dask scheduler; HOST:6379, or auto, of Ray."""
+    workers: int = 0
+    """Units of work at a time, local or ray (0: as many as have four cores each, and memory)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,8 @@ def compare_pairs(
     *,
     untrained: Mapping[Side, Recorded] | None = None,
     budget: int,
+    between: frozenset[str] = frozenset(),
+    several: bool | None = None,
 ) -> tuple[pd.DataFrame, dict[tuple, Draws]]:
     """Compare all pairs of (encoder, seed), both ways.
 
@@ -41,13 +43,19 @@ def compare_pairs(
         rows: name of a sample set -> its samples.
         untrained: the same features of SAEs before training, of which the floor is taken.
         budget: bytes of features that may be in memory at a time, see `loaded_pairs`.
+        between: two encoders (or one) whose pairs alone are compared; empty: all.
+        several: compare all layers beside the last ones; None: if any side has several.
 
     Returns:
         The long table (one row per source, target, seeds, aggregate and sample set; an encoder is compared with
         itself only across seeds), and the resampled cross-fitted values of each of its rows.
     """
-    pairs, floor_pairs = list(itertools.combinations(recorded, 2)), _floor_pairs(untrained or {})
-    several = any(len(side.features) > 1 for side in recorded.values())
+    pairs, floor_pairs = (
+        [pair for pair in found if not between or {pair[0][0], pair[1][0]} == between]
+        for found in (list(itertools.combinations(recorded, 2)), _floor_pairs(untrained or {}))
+    )
+    if several is None:
+        several = any(len(side.features) > 1 for side in recorded.values())
     table: list[Row] = []
     draws: dict[tuple, Draws] = {}
     total = (len(pairs) + len(floor_pairs)) * len(rows)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from benchmark.catalog import CHOICES, EncoderCard, SuiteCard, find_card, read_cards
 from benchmark.errors import InputError, unknown
+from benchmark.jobs.backends import Backend
 from benchmark.jobs.configs import CompareConfig, RunConfig
 from benchmark.report import counted
 from benchmark.sae.settings import OWN_FIELDS, TrainConfig, make_config, parse_options, refuse_own_fields
 
 ALL_TOKENS = -1
 """`Plan.tokens` where every real token of the training samples trains."""
-BACKENDS = ("local",)
 CODES = CHOICES[SuiteCard]["codes"]
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 SAMPLE_SETS = ("heldout", "train", "all")
@@ -31,10 +31,17 @@ class Plan:
     tokens: int
     """Tokens of a sample that train the SAEs beside its global vector: 0, at most so many drawn ones, or ALL_TOKENS."""
     device: str
+    """Torch device; what the user said, where other machines do the work."""
     precision: str
-    """Arithmetic of the encoders: float32 | bfloat16 | float16."""
+    """Arithmetic of the encoders: float32 | bfloat16 | float16; what the user said, where other machines work."""
     compile: bool
     trust_remote_code: bool
+    backend: Backend = Backend()
+
+    def here(self) -> "Plan":
+        """Return the plan as this process carries it out, by itself; raises InputError for a device it lacks."""
+        device = _device(self.device) if self.backend.elsewhere else self.device
+        return replace(self, device=device, precision=_precision(self.precision, device), backend=Backend())
 
     def n_latents(self, width: int) -> int:
         """Return the size of the dictionary for a layer of this width; raises InputError if k does not fit."""
@@ -83,8 +90,7 @@ def make_plan(config: RunConfig) -> Plan:
         )
     if suite.codes not in CODES:
         raise unknown("codes", suite.codes, CODES)
-    if config.backend not in BACKENDS:
-        raise unknown("backend", config.backend, BACKENDS)
+    backend = Backend(config.backend, config.address, config.workers)
     cards = tuple(card for name in suite.encoders for card in _encoder_cards(name))
     if len({card.name for card in cards}) < len(cards):
         raise InputError(f"encoders names an encoder twice: {','.join(card.name for card in cards)}.")
@@ -96,7 +102,7 @@ def make_plan(config: RunConfig) -> Plan:
             )
     if isinstance(config, CompareConfig) and len(cards) * len(suite.seeds) < 2:
         raise InputError("a comparison needs at least two encoders, or two seeds of one.")
-    device = _device(config.device)
+    device = config.device if backend.elsewhere else _device(config.device)
     return Plan(
         suite=suite,
         encoders=cards,
@@ -104,9 +110,10 @@ def make_plan(config: RunConfig) -> Plan:
         training=training,
         tokens=tokens,
         device=device,
-        precision=_precision(config.precision, device),
+        precision=_checked_precision(config.precision) if backend.elsewhere else _precision(config.precision, device),
         compile=config.compile,
         trust_remote_code=config.trust_remote_code,
+        backend=backend,
     )
 
 
@@ -171,10 +178,14 @@ def _device(name: str) -> str:
     return name
 
 
-def _precision(name: str, device: str) -> str:
+def _checked_precision(name: str) -> str:
     if name not in PRECISIONS:
         raise unknown("precision", name, PRECISIONS)
-    if name != "auto":
+    return name
+
+
+def _precision(name: str, device: str) -> str:
+    if _checked_precision(name) != "auto":
         return name
     if not device.startswith("cuda"):
         return "float32"

@@ -10,6 +10,7 @@ import pandas as pd
 from benchmark.catalog import EncoderCard
 from benchmark.datasets import PairedDataset
 from benchmark.errors import WorkError
+from benchmark.jobs.locks import locked
 from benchmark.jobs.plan import Plan
 
 CACHE = Path(".cache")
@@ -66,6 +67,18 @@ def log_folder(folder: Path) -> None:
 
     registry.write_manifest(folder)
     mlflow.log_artifacts(str(folder))
+
+
+def fetched(run_id: str) -> Path:
+    """Return a run's artifacts, fetched if they are on a server; raises WorkError where they cannot be, or changed."""
+    import registry
+
+    copies = CACHE / "artifacts"
+    with locked(copies / run_id, f"fetching run {run_id}"):
+        folder = registry.verified(run_id, copies)
+    if folder is None:
+        raise WorkError(f"the artifacts of run {run_id} cannot be read or are damaged; run the job again.")
+    return folder
 
 
 def suite_tags(plan: Plan, dataset: PairedDataset) -> dict[str, str]:

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from benchmark.datasets import PairedDataset
 from benchmark.errors import InputError
-from benchmark.jobs.compare import headline, recorded
+from benchmark.jobs.compare import headline
+from benchmark.jobs.compare_units import recorded
 from benchmark.jobs.configs import SweepConfig
 from benchmark.jobs.matrix import cells, compare_pairs, drawn_cell
 from benchmark.jobs.memory import memory_budget

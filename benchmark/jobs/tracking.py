@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BEAT = 30.0
 """Seconds between heartbeats."""
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+PARENT = "BENCHMARK_PARENT_RUN"
+"""Environment variable: the run below which those of this process nest, where another process holds it."""
 RECORDED = "This error is recorded on an MLflow run."
 
 
@@ -52,7 +54,10 @@ def job_run(
     own = {"kind": kind, "owner": owner(), "heartbeat": str(int(time.time())), **tags}
     try:
         # With its owner from the first moment: a process killed before it said who it is could not be told to be dead.
-        run = mlflow.start_run(run_name=None if adopted else name, nested=nested, tags=own)
+        run = mlflow.start_run(
+            run_name=None if adopted else name, nested=nested, tags=own,
+            parent_run_id=os.environ.get(PARENT) if nested and not mlflow.active_run() else None,
+        )  # fmt: skip
     except MlflowException as error:
         raise WorkError(
             f"MLflow cannot start the run: {_first_line(error).rstrip('.')}; check the store's folder or "

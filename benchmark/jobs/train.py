@@ -1,6 +1,8 @@
 """Train jobs: the SAEs of every encoder of a suite, one run per (encoder, dataset, seed)."""
 
 import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -55,19 +57,29 @@ def train_all(plan: Plan, dataset: PairedDataset) -> tuple[list[Trained], dict[s
             dataset.require(card.modality)
     trained: list[Trained] = []
     failed: dict[str, Exception] = {}
-    for card in plan.encoders:
+    for card, result in _results(plan, dataset):
         try:
-            trained += _train_encoder(plan, card, dataset)
+            trained += result()
         except Exception as error:  # whatever one encoder does wrong, the others go on
             failed[card.name] = error
             if not tracking.is_recorded(error):
-                _record_failure(plan, card, dataset, error)
+                record_failure(plan, card, dataset, error)
     if not trained and all(isinstance(error, InputError) for error in failed.values()):
         raise next(iter(failed.values()))  # the request was wrong, not the work
     return trained, {name: str(error) or type(error).__name__ for name, error in failed.items()}
 
 
-def _train_encoder(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> list[Trained]:
+def _results(plan: Plan, dataset: PairedDataset) -> Iterator[tuple[EncoderCard, Callable[[], list[Trained]]]]:
+    """Yield each encoder and the function that returns its train runs: it does the work, unless workers did it."""
+    from benchmark.jobs.train_units import train_elsewhere
+
+    done = train_elsewhere(plan, dataset)
+    for card in plan.encoders:
+        yield card, done[card.name] if card.name in done else partial(train_encoder, plan, card, dataset)
+
+
+def seed_keys(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> tuple[str, dict[int, str]]:
+    """Return the content key of an encoder's training, and {seed: content key} of its train runs."""
     base = {
         "version": (keys.ACTIVATIONS, keys.TRAINING),
         "encoder": keys.encoder_identity(card),
@@ -80,11 +92,17 @@ def _train_encoder(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> lis
         "precision": plan.precision if card.library != "activations" else "",
     }
     key = {seed: keys.content_key({**base, "init_seed": seed, "order_seed": seed}) for seed in plan.suite.seeds}
-    done = _finished(plan, card, key)
+    return keys.content_key(base), key
+
+
+def train_encoder(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> list[Trained]:
+    """Return the train runs of an encoder, in the order of the seeds: finished ones, and those made now."""
+    training, key = seed_keys(plan, card, dataset)
+    done = finished(plan, card, key)
     if len(done) < len(key):
-        work = CACHE / "training" / f"{card.name}-{keys.content_key(base)}"
+        work = CACHE / "training" / f"{card.name}-{training}"
         with locked(work, f"training on '{card.name}'"):
-            done |= _finished(plan, card, {seed: key[seed] for seed in key if seed not in done})  # the other one's
+            done |= finished(plan, card, {seed: key[seed] for seed in key if seed not in done})  # the other one's
             missing = {seed: key[seed] for seed in key if seed not in done}
             if missing:
                 for seed, (run_id, folder) in train_seeds(plan, card, dataset, missing, work).items():
@@ -92,7 +110,7 @@ def _train_encoder(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> lis
     return [done[seed] for seed in plan.suite.seeds]
 
 
-def _finished(plan: Plan, card: EncoderCard, key: dict[int, str]) -> dict[int, Trained]:
+def finished(plan: Plan, card: EncoderCard, key: dict[int, str]) -> dict[int, Trained]:
     """Return the finished runs of seeds with these keys whose artifacts and models are still there."""
     import registry
     from benchmark.jobs.recording import is_complete
@@ -118,7 +136,7 @@ def _still_registered(folder: Path, seed: int) -> bool:
     return all([registry.claim_alias(uri, seed) and registry.is_intact(uri) for uri in uris])
 
 
-def _record_failure(plan: Plan, card: EncoderCard, dataset: PairedDataset, error: Exception) -> None:
+def record_failure(plan: Plan, card: EncoderCard, dataset: PairedDataset, error: Exception) -> None:
     """Leave a FAILED run behind for an encoder whose work failed before its own run began."""
     tags = {**suite_tags(plan, dataset), "encoder": card.name}
     try:

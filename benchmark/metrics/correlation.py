@@ -176,8 +176,10 @@ def finish(
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of cores that this process may keep busy, OMP_NUM_THREADS at most."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(there, int(wanted))) if wanted.isdigit() else there
 
 
 def _scales(a: Prepared, b: Prepared, kind: type) -> tuple[NDArray, NDArray, NDArray, NDArray]:
