@@ -8,6 +8,7 @@ killed, loky ends all others with it.
 import contextlib
 import logging
 import pickle
+import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ MEMORY = 4 << 30
 """Bytes of a unit: libraries, an encoder and its batches. Training and features take what is there."""
 PATIENCE = 60.0
 """Seconds to wait for the workers of a cluster."""
+REACH = 10.0
+"""Seconds to wait for an answer of Ray's address."""
 NEEDED = {"dask": "distributed", "ray": "ray"}
 
 
@@ -174,9 +177,10 @@ def _ray(backend: Backend) -> Iterator[tuple[int, float, int]]:
     ours = not ray.is_initialized()
     try:
         if ours:
+            _reach(backend.address)  # Ray itself tries for minutes
             ray.init(backend.address, log_to_driver=False, logging_level=logging.ERROR)
         nodes = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise WorkError(_unreachable(backend, "Ray cluster", error)) from None
     try:
         nodes = [cpus for cpus in nodes if cpus]
@@ -192,6 +196,13 @@ def _ray(backend: Backend) -> Iterator[tuple[int, float, int]]:
     finally:
         if ours:
             ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT; other forms of addresses are Ray's own to judge."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=REACH).close()
 
 
 def _unreachable(backend: Backend, what: str, error: Exception) -> str:

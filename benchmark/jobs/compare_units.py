@@ -53,7 +53,7 @@ def compare_trained(
         Unit(
             f"compare {' and '.join(sorted(names))} on {name}",
             "benchmark.jobs.compare_units:compare_unit",
-            (suite, runs, len(dataset), name, _mask(chosen, len(dataset)), names, several, tags),
+            (suite, runs, len(dataset), name, masked(chosen, len(dataset)), names, several, tags),
         )
         for name, chosen in rows.items()
         for names in between
@@ -107,7 +107,7 @@ def compare_unit(
     for run_id in registry.find_finished("pairs", key):
         if registry.verified(run_id) is not None:
             return run_id
-    rows = np.flatnonzero(np.unpackbits(np.frombuffer(mask, np.uint8), count=n_samples))
+    rows = unmasked(mask, n_samples)
     title = f"compare {' and '.join(sorted(between))} on {name}"
     with (
         tracking.job_run("pairs", title, nested=True, tags={**tags, "key": key}, params={"sample_set": name}) as run,
@@ -130,10 +130,16 @@ def compare_unit(
     return run.info.run_id
 
 
-def _mask(rows: NDArray[np.int64], n_samples: int) -> bytes:
+def masked(rows: NDArray[np.int64], n_samples: int) -> bytes:
+    """Return which of so many samples are among ascending `rows`, a bit each."""
     chosen = np.zeros(n_samples, bool)
     chosen[rows] = True
     return np.packbits(chosen).tobytes()
+
+
+def unmasked(mask: bytes, n_samples: int) -> NDArray[np.int64]:
+    """Return the rows of a mask."""
+    return np.flatnonzero(np.unpackbits(np.frombuffer(mask, np.uint8), count=n_samples))
 
 
 def _read(folder: Path) -> tuple[pd.DataFrame, Draws]:

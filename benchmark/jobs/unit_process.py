@@ -12,7 +12,6 @@ import threading
 import traceback
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO
 
 from benchmark.errors import InputError, WorkError
 from benchmark.jobs.tracking import is_recorded
@@ -26,7 +25,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     told = sys.stdin.buffer
     job, unit = pickle.loads(told.read(int.from_bytes(told.read(8), "big")))
-    threading.Thread(target=_follow, args=(told,), daemon=True).start()
+    threading.Thread(target=_follow, daemon=True).start()
     path = Path(sys.argv[1])
     try:
         answer = _do(job, unit)
@@ -68,8 +67,10 @@ def _open(job: Job) -> None:
         raise WorkError(f"the MLflow store of this machine has no run {job.run_id}; {advice}") from None
 
 
-def _follow(told: BinaryIO) -> None:
-    told.read()
+def _follow() -> None:
+    # Not through `sys.stdin`, whose lock a thread that waits would hold at the end of this process.
+    while os.read(0, 4096):
+        continue
     os.kill(os.getpid(), signal.SIGTERM)
 
 
