@@ -145,12 +145,24 @@ def _connected(backend: Backend, processes: int) -> Iterator[tuple[dict[str, Any
         yield {"backend": "threading"}, processes, processes
     elif backend.name == "dask":
         with _dask(backend) as client:
-            yield {"backend": "dask", "client": client, "wait_for_workers_timeout": PATIENCE}, -1, 0
+            yield {"backend": _dask_backend()(client=client, wait_for_workers_timeout=PATIENCE)}, -1, 0
     else:
         with _ray(backend) as (n_jobs, cpus, at_a_time):
             # Ray starts a worker that died again, once, and gives it its unit.
             again = {"num_cpus": cpus, "max_restarts": 1, "max_task_retries": 1}
             yield {"backend": "ray", "ray_remote_args": again}, n_jobs, at_a_time
+
+
+def _dask_backend() -> Any:
+    from joblib._dask import DaskDistributedBackend
+
+    class DaskBackend(DaskDistributedBackend):
+        """Joblib's, which leaves a cluster of one worker out and works here."""
+
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            return max(2, super().effective_n_jobs(n_jobs))
+
+    return DaskBackend
 
 
 @contextlib.contextmanager
@@ -160,7 +172,8 @@ def _dask(backend: Backend) -> Iterator[Any]:
     try:
         client = Client(backend.address, timeout=PATIENCE, set_as_default=False)
         client.wait_for_workers(1, timeout=PATIENCE)
-    except (OSError, TimeoutError, ValueError) as error:
+        client.run(all_cores)  # joblib would wait for ever for workers without this project
+    except Exception as error:  # whatever the workers lack
         raise WorkError(_unreachable(backend, "Dask scheduler", error)) from None
     try:
         yield client

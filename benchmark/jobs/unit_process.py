@@ -14,8 +14,8 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmark.errors import InputError, WorkError
-from benchmark.jobs.tracking import is_recorded
-from benchmark.jobs.units import Answer, Job, Unit
+from benchmark.jobs import tracking
+from benchmark.jobs.units import Answer, Unit
 
 
 def main() -> None:
@@ -24,11 +24,11 @@ def main() -> None:
     # Interrupts are for the process that watches, which passes them on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     told = sys.stdin.buffer
-    job, unit = pickle.loads(told.read(int.from_bytes(told.read(8), "big")))
+    _, unit = pickle.loads(told.read(int.from_bytes(told.read(8), "big")))
     threading.Thread(target=_follow, daemon=True).start()
     path = Path(sys.argv[1])
     try:
-        answer = _do(job, unit)
+        answer = _do(unit)
     except KeyboardInterrupt:
         sys.exit(130)
     new = path.with_suffix(".new")
@@ -36,35 +36,16 @@ def main() -> None:
     new.replace(path)
 
 
-def _do(job: Job, unit: Unit) -> Answer:
+def _do(unit: Unit) -> Answer:
     try:
-        _open(job)
+        tracking.open_store()
         module, name = unit.function.split(":")
         return Answer(getattr(import_module(module), name)(*unit.arguments))
     except Exception as error:  # whatever one unit does wrong, the others go on
         if not isinstance(error, (InputError, WorkError)):
             traceback.print_exc()
         text = str(error) or type(error).__name__
-        return Answer(error=text, wrong_request=isinstance(error, InputError), recorded=is_recorded(error))
-
-
-def _open(job: Job) -> None:
-    """Open the store; raises WorkError where the run of the job is not in it."""
-    import registry
-    from benchmark.jobs import tracking
-
-    store = registry.local_store(job.uri)
-    advice = "workers on other machines need a server (docs/servers.md)."
-    if store is not None and not store.exists():
-        raise WorkError(f"the MLflow store {store} is not on this machine; {advice}")
-    tracking.open_store()
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    try:
-        MlflowClient().get_run(job.run_id)
-    except MlflowException:
-        raise WorkError(f"the MLflow store of this machine has no run {job.run_id}; {advice}") from None
+        return Answer(error=text, wrong_request=isinstance(error, InputError), recorded=tracking.is_recorded(error))
 
 
 def _follow() -> None:

@@ -26,6 +26,8 @@ LOOK, ASK = 0.2, 15.0
 """Seconds between looks at the process, and between questions whether the job that wants its work still runs."""
 GRACE = 60.0
 """Seconds that a process has to end its runs before it is killed."""
+TRIES = 2
+"""How often a unit may cost a worker its life: Dask would go on to four, and joblib never hears of it then."""
 ROOT = Path(__file__).parents[2]
 _live: "set[subprocess.Popen[bytes]]" = set()
 
@@ -99,7 +101,16 @@ def watch(told: bytes, at_a_time: int) -> Answer:
         from distributed import get_worker
 
         at_a_time = get_worker().state.nthreads
-    job: Job = pickle.loads(told)[0]
+    job, unit = pickle.loads(told)
+    if problem := _unusable(job):
+        return Answer(error=problem)
+    with _counted(job, unit) as tries:
+        if tries > TRIES:
+            return Answer(error=f"the workers that did it died, {TRIES} times.")
+        return _watch(told, job, at_a_time)
+
+
+def _watch(told: bytes, job: Job, at_a_time: int) -> Answer:
     with tempfile.TemporaryDirectory(prefix="unit-") as folder:
         answer = Path(folder, "answer")
         process = subprocess.Popen(
@@ -124,6 +135,40 @@ def watch(told: bytes, at_a_time: int) -> Answer:
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     hint = "; perhaps it ran out of memory" if code == -9 else ""
     return Answer(error=f"its process ended with {how}{hint}.", lost=True)
+
+
+def _unusable(job: Job) -> str:
+    """Return why the store of a job cannot be used from here, "" if it can."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    import registry
+
+    store, advice = registry.local_store(job.uri), "workers on other machines need a server (docs/servers.md)."
+    if store is not None and not store.exists():  # which MLflow would make
+        return f"the MLflow store {store} is not on this machine; {advice}"
+    try:
+        MlflowClient(job.uri).get_run(job.run_id)
+    except MlflowException as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        return f"the MLflow store of this machine has no run {job.run_id} ({reason}); {advice}"
+    return ""
+
+
+@contextlib.contextmanager
+def _counted(job: Job, unit: Unit) -> Iterator[int]:
+    """Yield how often workers have begun a unit, this time included, without coming to its end.
+
+    A cluster gives a dead worker's unit to the next, which it may kill too. The count is a tag of the job's run.
+    """
+    from mlflow import MlflowClient
+
+    client, tag = MlflowClient(job.uri), f"begun.{unit.name}"
+    tries = int(client.get_run(job.run_id).data.tags.get(tag, 0)) + 1
+    client.set_tag(job.run_id, tag, str(tries))
+    yield tries
+    with contextlib.suppress(Exception):  # a store that is away for a moment must not cost the answer
+        client.delete_tag(job.run_id, tag)
 
 
 def _environment(job: Job, at_a_time: int) -> dict[str, str]:

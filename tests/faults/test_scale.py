@@ -5,6 +5,7 @@ import signal
 import time
 from importlib.util import find_spec
 
+import pandas as pd
 import pytest
 from clusters import Dask, Ray, is_alive, parent, units, wait_for
 from servers import Server
@@ -45,17 +46,24 @@ def busy(pid):
     return found
 
 
-def test_processes_of_this_machine_give_the_same_matrices(lab, as_undisturbed):
-    code, text = lab.run(*TWO)
-    assert code == 0, text
-    as_undisturbed(lab)
-    runs = lab.runs("FINISHED")
-    assert sorted(runs.kind) == ["compare", "pairs", "train", "train"]
-    # Once more: all is there already, and no process is started for it.
-    begun = time.monotonic()
-    code, text = lab.run(*TWO)
-    assert code == 0 and "2 reused" in text and time.monotonic() - begun < 60, text
-    assert len(lab.runs("FINISHED", kind="pairs")) == 1
+def test_processes_of_this_machine_give_the_same_matrices(make_lab):
+    alone, shared = make_lab("alone"), make_lab("shared")
+    seeds = ("--seeds", "0,1", "--untrained", "true")
+    for lab, more in ((alone, seeds), (shared, (*seeds, "--workers", "2"))):
+        code, text = lab.run(*COMPARE, *more)
+        assert code == 0, text
+    for table, wanted in zip(shared.tables(), alone.tables(), strict=True):
+        pd.testing.assert_frame_equal(table, wanted, check_exact=True)
+    # Two encoders and both with themselves; the process of the job alone compares them all at once.
+    assert len(shared.runs("FINISHED", kind="pairs")) == 3 and alone.runs(kind="pairs").empty
+    # Another comparison of the same runs, as after a kill: what is done is found again.
+    with shared.connected():
+        import mlflow
+
+        mlflow.delete_run(shared.runs(kind="compare").run_id.item())
+    code, text = shared.run(*COMPARE, *seeds, "--workers", "2")
+    assert code == 0 and "4 reused" in text, text
+    assert len(shared.runs("FINISHED", kind="pairs")) == 3
 
 
 def test_workers_that_share_only_a_server_give_the_same_matrices(make_lab, server, cluster, as_undisturbed, tmp_path):
