@@ -78,7 +78,7 @@ def test_what_another_process_trained_while_this_one_waited_is_used(command, her
         yield
 
     waiting = []
-    finished = train._finished
+    finished = train.finished
 
     def noted(plan, card, key):
         done = finished(plan, card, key)
@@ -89,7 +89,7 @@ def test_what_another_process_trained_while_this_one_waited_is_used(command, her
     before = len(registry.runs(kind="train", encoder="tiny-vit", seed="6"))
     plans, make = [], train.make_plan
     monkeypatch.setattr(train, "make_plan", lambda config: plans.append(make(config)) or plans[0])
-    monkeypatch.setattr(train, "_finished", noted)
+    monkeypatch.setattr(train, "finished", noted)
     monkeypatch.setattr(train, "train_seeds", counted)
     monkeypatch.setattr(train, "locked", waited_for)
     code, out, error = command("train", "--encoders", "one.yaml", *SMALL, "5,6")
