@@ -26,7 +26,7 @@ mambavision: install
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt mambavision einops
 
 test: install
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n 2 $(ARGS)
 
 # Kills at random moments, full disks, damaged files, servers that go away (docs/servers.md): minutes. The environment
 # variable FAULT_KILLS says how many kills (20).
