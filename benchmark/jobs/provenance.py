@@ -1,7 +1,9 @@
 """Where results come from: versions of code and libraries, and the dataset as an input of an MLflow run."""
 
+import functools
 import platform
 import subprocess
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +18,10 @@ LIBRARIES = ("torch", "transformers", "open_clip_torch", "timm", "datasets", "nu
 PROJECT = Path(__file__).parents[2]
 SOURCE = ("kind", "source", "config", "revision", "split", "seed")
 """Fields of a dataset's card that say where it comes from."""
+TRIES = 5
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Return the versions of Python, of the libraries that decide results, and the revision of the code."""
     found = {"version.python": platform.python_version(), "version.code": revision()}
@@ -50,7 +54,6 @@ def log_dataset(dataset: PairedDataset, card: str, context: str) -> "Dataset":
     Its digest is the fingerprint of the samples' ids. `card` is the name or path that it was loaded by; the card's
     fields that say where it comes from are kept as its source.
     """
-    import mlflow
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
 
@@ -58,5 +61,20 @@ def log_dataset(dataset: PairedDataset, card: str, context: str) -> "Dataset":
     about: dict[str, object] = {name: value for name, value in fields.items() if value}
     about |= {"content": dataset.content_hash, "n_samples": len(dataset), "left_out": len(dataset.left_out)}
     known = MetaDataset(CodeDatasetSource(about), name=dataset.name, digest=dataset.fingerprint)  # type: ignore[abstract]
-    mlflow.log_input(known, context=context)
+    _log_input(known, context)
     return known
+
+
+def _log_input(dataset: "Dataset", context: str) -> None:
+    """Log an input of the active run, and again if it fails: of jobs that name it first, MLflow refuses all but one."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    for i in range(TRIES):
+        try:
+            mlflow.log_input(dataset, context=context)
+            return
+        except MlflowException:
+            if i == TRIES - 1:
+                raise
+            time.sleep(0.1 * 2**i)

@@ -1,11 +1,13 @@
 """A run says which code, libraries, weights and samples it comes from."""
 
 import subprocess
+import threading
+from types import SimpleNamespace
 
 import mlflow
 
 import registry
-from benchmark.jobs.provenance import revision, versions
+from benchmark.jobs.provenance import log_dataset, revision, versions
 
 
 def test_the_revision_is_that_of_the_checkout_and_says_if_files_differ(tmp_path):
@@ -45,3 +47,30 @@ def test_train_and_compare_runs_have_the_dataset_as_input_and_models_their_metri
     model = mlflow.models.get_model_info(saes.model_uri.iloc[0]).model_id
     measured = {metric.key: metric for metric in mlflow.get_logged_model(model).metrics}
     assert measured["fvu"].dataset_digest == given.dataset.digest
+
+
+class Pairs(SimpleNamespace):
+    def __len__(self):
+        return 1
+
+
+def test_jobs_that_log_a_new_dataset_at_once_all_do(lab):
+    runs = [mlflow.MlflowClient().create_run("0").info.run_id for _ in range(4)]
+    errors = []
+
+    def log(run, dataset, together):
+        together.wait()
+        try:
+            with mlflow.start_run(run):
+                log_dataset(dataset, "scenes", "comparison")
+        except Exception as error:
+            errors.append(error)
+
+    for i in range(5):
+        dataset, together = Pairs(name="pairs", fingerprint=str(i), content_hash="", left_out=()), threading.Barrier(4)
+        threads = [threading.Thread(target=log, args=(run, dataset, together)) for run in runs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not errors
