@@ -10,11 +10,15 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from registry.store import reach
+
 MANIFEST = "manifest.json"
 HASHES = "sha256"
 """Entry of an MLmodel file's metadata: {file of the SAE: SHA-256}."""
 OWN = "config.json"
 """What every run of a job logs before its work starts, and no manifest names."""
+TRIES = 3
+"""Downloads of a run's artifacts from a server before they count as damaged."""
 
 
 class Damage(NamedTuple):
@@ -73,24 +77,34 @@ def verified(run_id: str, copies: Path | None = None) -> Path | None:
     """Return the local folder of a run's artifacts if every file of its manifest is there unchanged, else None.
 
     Those of a remote store are downloaded: into a folder of `copies`, where they are found again, if that is given.
+    Raises OSError for a server that went away: what it holds is not known to be damaged.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    try:
-        kept = None
-        if copies is not None and not is_local(mlflow.get_run(run_id).info.artifact_uri):
-            kept = copies.resolve() / run_id
-            if _unchanged(kept):
-                return kept
-            kept.mkdir(parents=True, exist_ok=True)
-        found = mlflow.artifacts.download_artifacts(
-            run_id=run_id, artifact_path="", dst_path=str(kept) if kept else None
-        )
-        folder = Path(found).resolve()
-        return folder if _unchanged(folder) else None
-    except (MlflowException, OSError, ValueError):
-        return None
+    for _ in range(TRIES):
+        try:
+            location = mlflow.get_run(run_id).info.artifact_uri  # which waits for a server that is away for a moment
+        except MlflowException:
+            reach()
+            return None
+        try:
+            kept = None if copies is None or is_local(location) else copies.resolve() / run_id
+            if kept is not None:
+                if _unchanged(kept):
+                    return kept
+                kept.mkdir(parents=True, exist_ok=True)
+            found = mlflow.artifacts.download_artifacts(
+                run_id=run_id, artifact_path="", dst_path=str(kept) if kept else None
+            )
+            folder = Path(found).resolve()
+            return folder if _unchanged(folder) else None
+        except ValueError:
+            return None
+        except (MlflowException, OSError):  # a download that breaks off is not tried again by MLflow
+            if is_local(location):
+                return None
+    return None
 
 
 def _unchanged(folder: Path) -> bool:

@@ -39,13 +39,17 @@ def connect() -> str:
     return uri
 
 
-def answers() -> bool:
-    """Whether the store can be asked now: False for a server that does not answer within seconds."""
+def reach() -> None:
+    """Return at once if the store can be asked now; raises OSError for a server that does not answer within seconds."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    if urlsplit(uri).scheme not in ("http", "https"):
-        return True
-    try:
+    if urlsplit(uri).scheme in ("http", "https"):
         _reach(uri)
+
+
+def answers() -> bool:
+    """Whether the store can be asked now, see `reach`."""
+    try:
+        reach()
     except OSError:
         return False
     return True
