@@ -10,7 +10,6 @@ import pandas as pd
 from benchmark import report
 from benchmark.catalog import CHOICES, EncoderCard
 from benchmark.datasets import PairedDataset, load_dataset
-from benchmark.errors import InputError
 from benchmark.jobs import keys, tracking
 from benchmark.jobs.compare_units import compare_trained, recorded
 from benchmark.jobs.configs import CompareConfig
@@ -19,6 +18,7 @@ from benchmark.jobs.memory import memory_budget
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.provenance import log_dataset
 from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
+from benchmark.jobs.sample_sets import sample_sets
 from benchmark.jobs.signature_log import print_signatures, signatures_of_comparison, write_signatures
 from benchmark.jobs.train import train_all
 from benchmark.metrics.caveats import caveats, decimals
@@ -60,20 +60,6 @@ def compare(config: CompareConfig) -> int:
         _print(plan, dataset, trained, cell_table, order, found, run.info.run_id)
         raise_failures(failed, complete=complete)
     return 0
-
-
-def sample_sets(plan: Plan, dataset: PairedDataset) -> dict[str, np.ndarray]:
-    """Return the samples of each set that the suite reports on; raises InputError if one is too small to compare."""
-    masks = {"all": np.ones(len(dataset), bool), "heldout": dataset.heldout, "train": ~dataset.heldout}
-    rows = {name: np.flatnonzero(masks[name]) for name in plan.suite.report_on}
-    for name, chosen in rows.items():
-        groups = len(set(dataset.groups[chosen].tolist()))
-        if groups < 2 * plan.suite.folds:
-            raise InputError(
-                f"dataset '{dataset.name}' has {groups} groups of samples in its set '{name}', too few for "
-                f"{plan.suite.folds} folds; use more samples or fewer folds."
-            )
-    return rows
 
 
 def _tables(

@@ -82,6 +82,18 @@ class CompareConfig(RunConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExperimentConfig(RunConfig):
+    """Parameters that the commands for single questions share."""
+
+    permutations: int | None = None
+    """Permutations of the chance level (19 or more give a p-value)."""
+    folds: int | None = None
+    """Folds of the cross-fitted value."""
+    min_count: int | None = None
+    """Empty the features that are active on fewer of the compared samples (0: none)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ValidateConfig:
     """Measure how far the measures are from the truth: planted worlds, planted factors, and what the weights do."""
 

@@ -9,10 +9,10 @@ import pandas as pd
 from benchmark import report
 from benchmark.datasets import PairedDataset, load_dataset
 from benchmark.jobs import keys, tracking
-from benchmark.jobs.compare import sample_sets
 from benchmark.jobs.configs import SweepConfig
 from benchmark.jobs.plan import Plan
 from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
+from benchmark.jobs.sample_sets import sample_sets
 from benchmark.jobs.signature_log import print_signatures, read_signatures, write_signatures
 from benchmark.jobs.sweep_cells import Compared, compare_cells, plans, train_cells
 from benchmark.jobs.sweep_summary import Cell, cell_table, recommended, sentences
