@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from benchmark.jobs.signature_log import print_signatures, signatures_of_compari
 from benchmark.jobs.train import train_all
 from benchmark.metrics.caveats import caveats, decimals
 from benchmark.metrics.describe import EXTRAS, MEASURES
+from benchmark.metrics.leaderboard import leaderboard
 from benchmark.signature import Signature
 
 LABELS = {measure: title for measure, (title, _) in (MEASURES | EXTRAS).items()}
@@ -51,21 +53,33 @@ def compare(config: CompareConfig) -> int:
         complete = len({item.encoder.name for item in trained} - set(failed))
         if len(trained) < 2:
             raise_failures(failed, complete=complete)
-        table, cell_table, earlier = _tables(plan, dataset, trained, rows)
+        tables, earlier = _tables(plan, dataset, trained, rows)
+        cell_table = tables.cells
         order = [card.name for card in sorted(plan.encoders, key=lambda card: KINDS.index(card.kind))]
         order = [name for name in order if name in set(cell_table.source)]
         found = signatures_of_comparison(headline(plan, cell_table), sae_table(trained))
         compared = rows[plan.suite.report_on[0]]
-        _log(plan, dataset, trained, table, cell_table, order, found, compared, earlier)
+        _log(plan, dataset, trained, tables, order, found, compared, earlier)
         _print(plan, dataset, trained, cell_table, order, found, run.info.run_id)
         raise_failures(failed, complete=complete)
     return 0
 
 
+class Tables(NamedTuple):
+    """What was compared."""
+
+    matrix: pd.DataFrame
+    """One row per source, target, seeds, aggregate and sample set."""
+    cells: pd.DataFrame
+    """Its means over pairs of seeds."""
+    leaderboard: pd.DataFrame
+    """Its means over classes of encoders."""
+
+
 def _tables(
     plan: Plan, dataset: PairedDataset, trained: Sequence[Trained], rows: dict[str, np.ndarray]
-) -> tuple[pd.DataFrame, pd.DataFrame, Path | None]:
-    """Return the long table and the cells, and the artifacts of the finished run with the same key they are from."""
+) -> tuple[Tables, Path | None]:
+    """Return what was compared, and the artifacts of the finished run with the same key that it is from, if any."""
     import mlflow
 
     import registry
@@ -80,14 +94,15 @@ def _tables(
     mlflow.set_tag("key", key)
     for run_id in registry.find_finished("compare", key):
         folder = registry.verified(run_id)
-        if folder is not None:
-            return pd.read_parquet(folder / "matrix.parquet"), pd.read_parquet(folder / "cells.parquet"), folder
+        if folder is not None and (folder / "leaderboard.parquet").exists():  # which older versions did not write
+            return Tables(*(pd.read_parquet(folder / f"{name}.parquet") for name in Tables._fields)), folder
     table, draws = compare_trained(plan, trained, dataset, rows)
-    found = cells(table, draws)
-    for part in (table, found):
+    board = leaderboard(table, draws, {item.encoder.name: item.encoder.kind for item in trained})
+    found = Tables(table, cells(table, draws), board)
+    for part in found:
         part.insert(0, "suite", suite.name)
         part.insert(1, "dataset", dataset.name)
-    return table, found, None
+    return found, None
 
 
 def headline(plan: Plan, cell_table: pd.DataFrame) -> pd.DataFrame:
@@ -100,8 +115,7 @@ def _log(
     plan: Plan,
     dataset: PairedDataset,
     trained: Sequence[Trained],
-    table: pd.DataFrame,
-    cell_table: pd.DataFrame,
+    tables: Tables,
     order: list[str],
     found: list[Signature],
     rows: np.ndarray,
@@ -110,12 +124,13 @@ def _log(
     from benchmark import plots
     from benchmark.jobs.feature_partners import write_partners
 
-    shown = headline(plan, cell_table)
+    shown = headline(plan, tables.cells)
     title = f"{plan.suite.name}: {dataset.name}, {shown.n_samples.iloc[0]:,} {plan.suite.report_on[0]} samples"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for name, frame in (("matrix", table), ("cells", cell_table), ("saes", sae_table(trained))):
+        for name, frame in zip(Tables._fields, tables, strict=True):
             report.write(frame, folder / name)
+        report.write(sae_table(trained), folder / "saes")
         write_signatures(found, folder / "signatures")
         write_partners(
             recorded(trained, len(dataset)), rows, folder,
@@ -171,5 +186,6 @@ def _print(
     for caveat in caveats(shown.n_groups, shown.chance):
         print(f"CAUTION: {caveat}")
     print_signatures(found)
-    print(f"\nRun {run}: matrix.csv, matrix.parquet, matrix.png, matrix.html, cells.csv, saes.csv, signatures.csv")
+    tables = ", ".join(f"{name}.csv" for name in (*Tables._fields, "saes", "signatures"))
+    print(f"\nRun {run}: matrix.png, matrix.html, {tables}")
     print("Look at it with `make ui` (MLflow) or `make app` (Streamlit).")

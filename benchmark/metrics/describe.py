@@ -99,3 +99,30 @@ QUALITY: dict[str, tuple[str, str]] = {
     ),
 }
 """How good one sparse autoencoder is."""
+
+BOARD: dict[str, tuple[str, str]] = {
+    "share_text": (
+        "Share with text",
+        "The mean cross-fitted wMPPC from this encoder to the text-only encoders: how much of it is found again there.",
+    ),
+    "share_vision": ("Share with vision", "The mean cross-fitted wMPPC from this encoder to the vision-only encoders."),
+    "share_vlm": (
+        "Share with VLMs",
+        "The mean cross-fitted wMPPC from this encoder to the towers of vision-language models; of its own model, the "
+        "other tower counts, it itself does not.",
+    ),
+    "share": ("Share with all", "The mean cross-fitted wMPPC from this encoder to all other encoders."),
+    "found": (
+        "Found here",
+        "The mean cross-fitted wMPPC from all other encoders to this one: how much of them is found again here.",
+    ),
+    "asymmetry": (
+        "Asymmetry",
+        "Share with all minus found here: above 0, more of this encoder is found in others than of others in it.",
+    ),
+    "stability": (
+        "Seed stability",
+        "The cross-fitted wMPPC between dictionaries of this encoder trained with different seeds: the ceiling.",
+    ),
+}
+"""Columns of the leaderboard."""

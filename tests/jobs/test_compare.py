@@ -14,7 +14,8 @@ import registry
 from benchmark.metrics import chance, crossfit, wmppc_layers
 
 ARTIFACTS = {
-    "matrix.csv", "matrix.parquet", "cells.csv", "cells.parquet", "saes.csv", "saes.parquet", "matrix.png",
+    "matrix.csv", "matrix.parquet", "cells.csv", "cells.parquet", "leaderboard.csv", "leaderboard.parquet",
+    "saes.csv", "saes.parquet", "matrix.png",
     "matrix.html", "left_out.csv", "manifest.json", "config.json", "signatures.csv", "signatures.parquet",
     "partners",
 }  # fmt: skip
@@ -58,6 +59,12 @@ def test_a_compare_run_holds_every_artifact_and_metric(compared, here):
                               ("wmppc_calibrated", cell.calibrated), ("wmppc_untrained", cell.untrained),
                               ("wmppc_crossfit_scale_free", cell.crossfit_scale_free)):  # fmt: skip
             assert run.metrics[f"{prefix}/{name}"] == pytest.approx(value)
+    board = registry.table(run.run_id, "leaderboard.parquet")
+    board = board[(board.recorded_on == "heldout") & (board.seed == "")].set_index(["column", "encoder"]).value
+    own = shown[shown.source == shown.target].set_index("source").crossfit
+    assert board["stability"].to_dict() == pytest.approx(own.to_dict())
+    others = shown[shown.source != shown.target].groupby("source").crossfit.mean()
+    assert board["share"].to_dict() == pytest.approx(others.to_dict())
     assert run.metrics["n_samples"] == shown.n_samples.iloc[0] < 600
     assert (run.status, run.kind, run.suite, run.dataset) == ("FINISHED", "compare", "quickstart", "scenes")
     assert "cross-fitted" in out and "chance level" in out and "make ui" in out and "make app" in out
@@ -97,7 +104,7 @@ def test_a_second_run_trains_nothing_and_gives_the_same_matrices(compared, tiny)
     second = newest()
     assert code == 0 and second.run_id != first.run_id
     assert set(registry.runs(kind="train").run_id) == set(before.run_id) and "8 reused" in out
-    for name in ("matrix.parquet", "cells.parquet", "saes.parquet"):
+    for name in ("matrix.parquet", "cells.parquet", "leaderboard.parquet", "saes.parquet"):
         pd.testing.assert_frame_equal(registry.table(first.run_id, name), registry.table(second.run_id, name))
     assert first.metrics == second.metrics
     assert {p.name for p in registry.verified(second.run_id).iterdir()} == ARTIFACTS
