@@ -14,7 +14,8 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 st.set_page_config(page_title="Shared concepts", page_icon=":material/hub:", layout="wide")
 page = st.navigation(
     [
-        st.Page("pages_matrix.py", title="Matrix", icon=":material/grid_on:", default=True),
+        st.Page("pages_leaderboard.py", title="Leaderboard", icon=":material/leaderboard:", default=True),
+        st.Page("pages_matrix.py", title="Matrix", url_path="matrix", icon=":material/grid_on:"),
         st.Page("pages_saes.py", title="SAEs", url_path="saes", icon=":material/compress:"),
         st.Page("pages_runs.py", title="Runs", url_path="runs", icon=":material/list:"),
     ]

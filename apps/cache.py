@@ -29,3 +29,9 @@ def cells(store: str, run_id: str, status: str) -> pd.DataFrame:
 def saes(store: str, run_id: str, status: str) -> pd.DataFrame:
     """Return `data.saes` of a run with this status."""
     return data.saes(run_id)
+
+
+@st.cache_data(max_entries=64, show_spinner="Reading the leaderboard ...")
+def leaderboard(store: str, run_id: str, status: str) -> pd.DataFrame:
+    """Return `data.leaderboard` of a run with this status."""
+    return data.leaderboard(run_id)

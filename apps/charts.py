@@ -1,12 +1,14 @@
 """The app's charts, as Altair objects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import altair as alt
 import pandas as pd
 
 from apps.data import measures
 
+HUES = {"vision": "#0072B2", "vlm": "#D55E00", "text": "#009E73"}
+"""Colour of each class of encoders, told apart by all kinds of eyes (Okabe and Ito)."""
 READABLE = 25
 """Most encoders whose cells have room for a number."""
 LARGE = 10
@@ -70,3 +72,30 @@ def heatmap(cells: pd.DataFrame, measure: str, order: Sequence[str], digits: int
 
 def _axis(angle: int) -> alt.Axis:
     return alt.Axis(labelAngle=angle, labelLimit=130, labelOverlap=False, ticks=False, domain=False)
+
+
+def forest(intervals: pd.DataFrame, columns: Mapping[str, str], digits: int) -> alt.FacetChart:
+    """Return one panel a column, encoders from top to bottom: value as a dot, 95 % interval as a line.
+
+    `intervals` is a table of `apps.board.intervals`, best encoder first; `columns` maps its columns to titles.
+    """
+    form = f".{digits}f"
+    order = list(dict.fromkeys(intervals["encoder"]))
+    shown = intervals.assign(title=intervals["column"].map(columns))
+    base = alt.Chart().encode(
+        y=alt.Y("encoder:N", sort=order, title=None, axis=alt.Axis(labelLimit=160)),
+        color=alt.Color("kind:N", title="Class", legend=alt.Legend(orient="top"),
+                        scale=alt.Scale(domain=list(HUES), range=list(HUES.values()))),
+        tooltip=[
+            "encoder:N", "dataset:N", alt.Tooltip("title:N", title="measure"), alt.Tooltip("value:Q", format=form),
+            alt.Tooltip("low:Q", format=form), alt.Tooltip("high:Q", format=form), "group:N",
+        ],
+    )  # fmt: skip
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X("value:Q", title="wMPPC"))
+    lines = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    return (
+        alt.layer(lines, dots, data=shown)
+        .properties(width=230, height=alt.Step(22))
+        .facet(alt.Facet("title:N", sort=list(columns.values()), title=None), columns=3)
+        .resolve_scale(x="independent")
+    )

@@ -18,6 +18,10 @@ CELLS = {
     "suite", "dataset", "source", "target", "aggregate", "recorded_on", "n_samples", "n_groups", "seed_pairs",
     "naive", "chance", "calibrated", "crossfit", "low", "high",
 }  # fmt: skip
+LEADERBOARD = {
+    "suite", "dataset", "codes", "recorded_on", "aggregate", "encoder", "seed", "column", "value", "low", "high",
+    "group",
+}  # fmt: skip
 SAES = {
     "encoder", "modality", "kind", "family", "seed", "layer", "d", "n_latents", "k",
     "fvu", "l0", "dead", "weight_cv", "run_id", "model_uri",
@@ -55,6 +59,11 @@ def cells(run_id: str) -> pd.DataFrame:
 def saes(run_id: str) -> pd.DataFrame:
     """Return `saes.parquet` of a compare run: one row per SAE that was compared."""
     return _table(run_id, "saes.parquet", SAES)
+
+
+def leaderboard(run_id: str) -> pd.DataFrame:
+    """Return `leaderboard.parquet` of a compare run: one row per sample set, aggregate, encoder, seed and column."""
+    return _table(run_id, "leaderboard.parquet", LEADERBOARD)
 
 
 def _table(run_id: str, name: str, columns: set[str]) -> pd.DataFrame:

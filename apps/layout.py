@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from apps import cache, data
+from apps.downloads import downloads
 
 STORE = "store"
 """Key of the session's state under which `apps/app.py` puts the store's URI."""
@@ -48,9 +49,7 @@ def choose_compare_run() -> Mapping[Any, Any]:
     """
     found = data.compare_runs(all_runs())
     if found.empty:
-        st.info("There is no comparison in this store yet. This command makes one:")
-        st.code("make compare", language="bash")
-        st.stop()
+        empty_store("comparison", "make compare")
     by_id = {run["run_id"]: run for run in found.to_dict("records")}
     finished = found.loc[found["status"] == "FINISHED", "run_id"]
     default = finished.iloc[0] if len(finished) else found["run_id"].iloc[0]
@@ -79,3 +78,20 @@ def read(table: Callable[[str, str, str], pd.DataFrame], run: Mapping[Any, Any])
         else:
             sentence(st.error, str(error))
         st.stop()
+
+
+def download_buttons(frame: pd.DataFrame, title: str, digits: int = 3) -> None:
+    """Offer a table as CSV, LaTeX and Markdown."""
+    row = st.container(horizontal=True)
+    for item in downloads(frame, title, digits):
+        row.download_button(
+            item.label, item.data, item.name, item.mime, icon=":material/download:", key=f"{item.name}-download",
+            on_click="ignore",
+        )  # fmt: skip
+
+
+def empty_store(what: str, command: str) -> None:
+    """Say that the store holds nothing of a kind, show the command that makes it, and stop the page."""
+    sentence(st.info, f"There is no {what} in this store yet; this command makes one")
+    st.code(command, language="bash")
+    st.stop()

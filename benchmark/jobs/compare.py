@@ -98,6 +98,7 @@ def _tables(
             return Tables(*(pd.read_parquet(folder / f"{name}.parquet") for name in Tables._fields)), folder
     table, draws = compare_trained(plan, trained, dataset, rows)
     board = leaderboard(table, draws, {item.encoder.name: item.encoder.kind for item in trained})
+    board.insert(0, "codes", suite.codes)
     found = Tables(table, cells(table, draws), board)
     for part in found:
         part.insert(0, "suite", suite.name)

@@ -55,7 +55,8 @@ def sae_table(trained: Sequence[Trained]) -> pd.DataFrame:
     for item in trained:
         card = item.encoder  # a reused run may have been recorded under another description
         part = pd.read_parquet(item.folder / "saes.parquet")
-        parts.append(part.assign(encoder=card.name, modality=card.modality, kind=card.kind, family=card.family))
+        about = {name: getattr(card, name) for name in ("modality", "kind", "family", "size")}
+        parts.append(part.assign(encoder=card.name, **about))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 

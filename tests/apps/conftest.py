@@ -7,6 +7,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
 
 import registry
 
@@ -45,6 +46,32 @@ def make_cells(n_samples: int = 20_000, chance: float = 0.09) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def make_board(cells: pd.DataFrame) -> pd.DataFrame:
+    """The leaderboard of cells, with a group to each encoder and, for seeds 0 and 1, values 0.01 lower and higher."""
+    rows = []
+    for (recorded_on, aggregate), part in cells.groupby(["recorded_on", "aggregate"], sort=False):
+        others, names = part[part.source != part.target], list(part.source.unique())
+        classes = {name: list(KINDS.values())[i] for i, name in enumerate(names)}
+        out, into = others.groupby("source").crossfit.mean(), others.groupby("target").crossfit.mean()
+        for i, name in enumerate(names):
+            figures = {"share": out[name], "found": into[name], "asymmetry": out[name] - into[name]}
+            figures["stability"] = part[(part.source == name) & (part.target == name)].crossfit.iloc[0]
+            for kind in ("text", "vision", "vlm"):
+                chosen = others[(others.source == name) & (others.target.map(classes.get) == kind)]
+                if len(chosen):
+                    figures[f"share_{kind}"] = chosen.crossfit.mean()
+            for seed, more in (("", 0), ("0", -0.01), ("1", 0.01)):
+                rows += [
+                    {
+                        "suite": "tiny", "dataset": "scenes", "codes": "topk", "recorded_on": recorded_on,
+                        "aggregate": aggregate, "encoder": name, "seed": seed, "column": column, "value": value + more,
+                        "low": value + more - 0.02, "high": value + more + 0.03, "group": "" if seed else str(i + 1),
+                    }
+                    for column, value in figures.items()
+                ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def make_saes(train_run: str) -> pd.DataFrame:
     rows = [
         {
@@ -76,6 +103,11 @@ def copy(database: Path, to: Path) -> str:
     return f"sqlite:///{to}"
 
 
+@pytest.fixture(autouse=True)
+def fresh_cache():
+    st.cache_data.clear()
+
+
 @pytest.fixture(scope="session")
 def schema(tmp_path_factory) -> Path:
     """A SQLite store without runs; making its tables takes seconds, copying them does not."""
@@ -102,10 +134,15 @@ def filled(schema, tmp_path_factory) -> Store:
         broken = log_run(folder, {}, kind="compare", suite="broken", dataset="scenes")
         strange = {name: HOSTILE if name == "vit" else name for name in KINDS}
         few = make_cells(500, chance=0.6).replace({"source": strange, "target": strange})
-        hostile = log_run(folder, {"cells.parquet": few}, kind="compare", suite=HOSTILE, dataset="scenes")
+        cells, saes = make_cells(), make_saes(train)
+        hostile = log_run(
+            folder, {"cells.parquet": few, "leaderboard.parquet": make_board(few)}, kind="compare", suite=HOSTILE,
+            dataset="scenes",
+        )  # fmt: skip
         good = log_run(
-            folder, {"cells.parquet": make_cells(), "saes.parquet": make_saes(train)}, kind="compare", **common
-        )
+            folder, {"cells.parquet": cells, "saes.parquet": saes, "leaderboard.parquet": make_board(cells)},
+            kind="compare", **common,
+        )  # fmt: skip
         mlflow.log_metric("n_samples", 20_000, run_id=good)
     return Store(uri, good, hostile, broken, failed)
 

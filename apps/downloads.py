@@ -1,0 +1,48 @@
+"""Tables as files for papers and other programs: CSV, LaTeX and Markdown."""
+
+import re
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from benchmark import report
+from benchmark.reporting import latex, markdown
+from benchmark.reporting.tables import NONE, Cell, Table
+
+
+class Download(NamedTuple):
+    """A file that a page offers."""
+
+    label: str
+    name: str
+    mime: str
+    data: bytes
+
+
+def downloads(frame: pd.DataFrame, title: str, digits: int = 3) -> list[Download]:
+    """Return a table as CSV (all digits) and as LaTeX (booktabs) and Markdown with so many decimals."""
+    table = _table(frame, title, digits)
+    stem = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:80] or "table"
+    return [
+        Download("CSV", f"{stem}.csv", "text/csv", report.csv(frame)),
+        Download("LaTeX", f"{stem}.tex", "application/x-tex", (latex.table(table) + "\n").encode()),
+        Download("Markdown", f"{stem}.md", "text/markdown", (markdown.table(table) + "\n").encode()),
+    ]
+
+
+def _table(frame: pd.DataFrame, title: str, digits: int) -> Table:
+    numeric = set(frame.select_dtypes("number"))
+    texts = [column for column in frame if column not in numeric]
+    ordered = frame[[*texts, *(column for column in frame if column in numeric)]]  # names of a row come first
+    rows = [[Cell(_text(value, digits)) for value in row] for row in ordered.itertuples(index=False)]
+    return Table(title, [str(column) for column in ordered], [("", rows)], stubs=max(len(texts), 1))
+
+
+def _text(value: Any, digits: int) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
+        return NONE
+    if isinstance(value, float):
+        return f"{value:.{digits}f}"
+    return str(value)

@@ -1,0 +1,142 @@
+"""Page: which encoder shares how much with which class of encoders, and which of them really differ."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from apps import board, cache, charts, data
+from apps.layout import STORE, all_runs, described, download_buttons, empty_store, escaped, sentence
+from benchmark.metrics.describe import AGGREGATES, BOARD, QUALITY
+
+FILTERS = {"kind": "Class", "modality": "Modality", "family": "Family", "size": "Size", "codes": "Codes"}
+PANELS = ("share_text", "share_vision", "share_vlm", "asymmetry", "stability")
+
+
+class Comparisons(NamedTuple):
+    """The chosen comparisons, a list entry each."""
+
+    boards: list[pd.DataFrame]
+    cells: list[pd.DataFrame]
+    saes: list[pd.DataFrame]
+    failed: list[str]
+
+
+def choose_comparisons(runs: pd.DataFrame) -> Comparisons:
+    """Let the user choose comparisons, by default the newest one, and read their tables."""
+    labels = {run["run_id"]: f"{run['suite']} · {run['dataset']}" for run in runs.to_dict("records")}
+    chosen = st.multiselect(
+        "Comparisons", list(labels), default=list(labels)[:1], format_func=lambda i: labels.get(i, i), key="runs",
+        bind="query-params", help="The newest comparison of every suite and dataset.",
+    )  # fmt: skip
+    found = Comparisons([], [], [], [])
+    for run in runs[runs.run_id.isin(chosen)].to_dict("records"):
+        key = st.session_state[STORE], run["run_id"], run["status"]
+        try:
+            part, cells, saes = cache.leaderboard(*key), cache.cells(*key), cache.saes(*key)
+        except ValueError as error:
+            sentence(st.warning, str(error))
+            continue
+        found.boards.append(part.assign(run_id=run["run_id"]))
+        found.cells.append(cells)
+        found.saes.append(saes)
+        found.failed.extend(name for name in run["failed"].split(",") if name)
+    if not found.boards:
+        st.info("Choose a comparison.")
+        st.stop()
+    return found
+
+
+def choose_figures(given: Comparisons, measures: Mapping[str, tuple[str, str]]) -> tuple[pd.DataFrame, str]:
+    """Let the user choose samples, layers, seed and measure; return the board of all encoders and the measure."""
+    boards = pd.concat(given.boards, ignore_index=True)
+    row = st.container(horizontal=True)
+    recorded_on = row.selectbox("Samples", data.choices(boards, "recorded_on"), key="samples", bind="query-params")
+    aggregate = row.selectbox(
+        "Layers", data.choices(boards, "aggregate"), key="layers", bind="query-params",
+        format_func=lambda name: AGGREGATES.get(name, (name,))[0],
+    )  # fmt: skip
+    seeds = data.choices(boards, "seed")
+    seed = row.selectbox("Seed", seeds, key="seed", bind="query-params", format_func=lambda name: name or "all")
+    measure = st.segmented_control(
+        "Measure", list(measures), default="crossfit", required=True, key="measure", bind="query-params", wrap=True,
+        format_func=lambda name: measures[name][0], help="The cross-fitted value alone has intervals and groups.",
+    )  # fmt: skip
+    found = []
+    for part, cells, saes in zip(given.boards, given.cells, given.saes, strict=True):
+        if measure == "crossfit":
+            found.append(board.wide(part, saes, seed))
+        else:
+            found.append(board.with_measure(board.wide(part, saes), cells, data.encoder_kinds(saes), measure))
+    everything = pd.concat(found, ignore_index=True)
+    chosen = (everything.recorded_on == recorded_on) & (everything["aggregate"] == aggregate)
+    return everything[chosen].sort_values("share", ascending=False, ignore_index=True), measure
+
+
+def filter_encoders(everything: pd.DataFrame, failed: list[str]) -> pd.DataFrame:
+    """Let the user filter by what encoders are; say how many are shown, and which failed."""
+    row, picked = st.container(horizontal=True), {}
+    for name, label in FILTERS.items():
+        options = board.options(everything, name)
+        if len(options) > 1:
+            picked[name] = row.multiselect(label, options, key=name, bind="query-params")
+    shown = board.filtered(everything, picked)
+    lost = f"{len(failed)} failed: {escaped(', '.join(failed))}" if failed else "none failed"
+    st.caption(f"{len(shown)} of {len(everything)} encoders shown, {lost}.")
+    if shown.empty:
+        st.info("No encoder is left by these filters.")
+        st.stop()
+    return shown
+
+
+def columns(table: pd.DataFrame, digits: int) -> dict[str, Any]:
+    """Return the configuration of the columns of `board.display`."""
+    config = described({name: BOARD[name] for name in BOARD if name in table}, f"%.{digits}f")
+    config |= described({name: QUALITY[name] for name in board.QUALITY}, "%.3f")
+    for name in board.QUALITY:
+        spread = f"Standard deviation of {QUALITY[name][0]} over seeds."
+        config[f"{name}_sd"] = st.column_config.NumberColumn("±", help=spread, format="%.3f")
+    for name, (title, _) in BOARD.items():
+        config[f"{name}_interval"] = st.column_config.TextColumn("95 % interval", help=f"Of {title.lower()}.")
+        config[f"{name}_group"] = st.column_config.TextColumn("group", help="Encoders that share one do not differ.")
+    return config | {"kind": "class", "n_latents": "latents"}
+
+
+st.title("Leaderboard")
+newest = board.newest_comparisons(all_runs())
+if newest.empty:
+    empty_store("finished comparison", "make compare")
+given = choose_comparisons(newest)
+cells = pd.concat(given.cells, ignore_index=True)
+measures = data.measures(cells)
+everything, measure = choose_figures(given, measures)
+shown = filter_encoders(everything, given.failed)
+compared = cells[cells.recorded_on.isin(shown.recorded_on)]
+for caveat in data.warnings(compared):
+    st.warning(caveat, icon=":material/warning:")
+digits = data.digits(compared)
+
+if measure == "crossfit":
+    panels = {name: BOARD[name][0] for name in PANELS if shown[name].notna().any()}
+    spoken = "Dots with 95 % intervals for each encoder: " + ", ".join(panels.values())
+    st.altair_chart(charts.forest(board.intervals(shown, list(panels)), panels, digits), key="forest", alt=spoken)
+    st.caption(
+        "Dots: means over seeds and over the encoders of a class. Lines: 95 % intervals that resample seeds and groups "
+        "of samples together. Encoders that share a group do not differ at 5 % (Holm's method over all pairs)."
+    )
+else:
+    st.caption(f"{measures[measure][1]} It has no interval of its own.")
+table = board.display(shown, digits)
+rows = st.dataframe(
+    table, hide_index=True, placeholder="–", column_config=columns(table, digits), on_select="rerun",
+    selection_mode="multi-row", key="board",
+)["selection"]["rows"]  # fmt: skip
+download_buttons(table, f"leaderboard {measures[measure][0]}", digits)
+if rows:
+    st.subheader("Selected encoders")
+    words = BOARD | {name: QUALITY[name] for name in board.QUALITY}
+    side_by_side = table.iloc[rows].set_index("encoder")[[name for name in words if name in table]].T
+    st.dataframe(side_by_side.rename(index=lambda name: words[name][0]), placeholder="–")
+else:
+    st.caption("Select rows to see encoders side by side.")

@@ -1,0 +1,31 @@
+"""Open and use the app's pages without a browser."""
+
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+import apps
+
+MAIN = Path(apps.__file__).with_name("app.py")
+FIRST = "pages_leaderboard.py"
+PAGES = (FIRST, "pages_matrix.py", "pages_saes.py", "pages_runs.py")
+
+
+def opened(page: str = PAGES[1], **query: str) -> AppTest:
+    app = AppTest.from_file(str(MAIN), default_timeout=60)
+    app.query_params.update(query)
+    app.run()
+    if page != FIRST:
+        app.switch_page(page).run()
+    assert not app.exception, app.exception
+    return app
+
+
+def spoken(app: AppTest) -> str:
+    return " ".join(item.value for item in [*app.info, *app.warning, *app.error])
+
+
+def choose(app: AppTest, label: str, value: str) -> AppTest:
+    next(box for box in app.selectbox if box.label == label).set_value(value).run()
+    assert not app.exception, app.exception
+    return app
