@@ -16,6 +16,7 @@ page = st.navigation(
     [
         st.Page("pages_leaderboard.py", title="Leaderboard", icon=":material/leaderboard:", default=True),
         st.Page("pages_matrix.py", title="Matrix", url_path="matrix", icon=":material/grid_on:"),
+        st.Page("pages_pair.py", title="Pair", url_path="pair", icon=":material/compare_arrows:"),
         st.Page("pages_saes.py", title="SAEs", url_path="saes", icon=":material/compress:"),
         st.Page("pages_runs.py", title="Runs", url_path="runs", icon=":material/list:"),
     ]

@@ -7,7 +7,8 @@ every few seconds. Errors are not remembered.
 import pandas as pd
 import streamlit as st
 
-from apps import data
+import registry
+from apps import data, pair
 
 FRESH = 10
 """Seconds that the list of runs is kept."""
@@ -35,3 +36,25 @@ def saes(store: str, run_id: str, status: str) -> pd.DataFrame:
 def leaderboard(store: str, run_id: str, status: str) -> pd.DataFrame:
     """Return `data.leaderboard` of a run with this status."""
     return data.leaderboard(run_id)
+
+
+@st.cache_data(max_entries=64, show_spinner="Reading the pairs of seeds ...")
+def matrix(store: str, run_id: str, status: str) -> pd.DataFrame:
+    """Return `data.matrix` of a run with this status."""
+    return data.matrix(run_id)
+
+
+@st.cache_data(max_entries=256, show_spinner="Reading the partners ...")
+def matches(
+    store: str, run_id: str, sides: tuple[pair.Part, pair.Part], limit: int, fewest: int, widest: float
+) -> pd.DataFrame:
+    """Return `pair.matches` of a compare run, whose tables never change."""
+    return pair.matches(run_id, *sides, limit=limit, fewest=fewest, widest=widest)
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def examples(
+    store: str, run_id: str, layer: int, features: tuple[int, ...], count: int
+) -> dict[int, list[registry.Example]]:
+    """Return `registry.feature_examples` of a train run, whose artifacts never change."""
+    return registry.feature_examples(run_id, layer, features, count)

@@ -17,8 +17,12 @@ AROUND = 220
 """Pixels that the legend, the axis labels and the titles take from the chart's height."""
 
 
+CELL = "cell"
+"""Name of the selection of a heatmap: the source and target that were clicked."""
+
+
 def heatmap(cells: pd.DataFrame, measure: str, order: Sequence[str], digits: int) -> alt.LayerChart | alt.FacetChart:
-    """Return sources against targets with one measure as colour and all of them in the tooltip.
+    """Return sources against targets with one measure as colour and all of them in the tooltip; a click selects a cell.
 
     Args:
         cells: one row per source and target.
@@ -28,7 +32,8 @@ def heatmap(cells: pd.DataFrame, measure: str, order: Sequence[str], digits: int
     """
     form = f".{digits}f"
     shown = cells.assign(interval=[f"{low:{form}} to {high:{form}}" for low, high in cells[["low", "high"]].to_numpy()])
-    top = max(float(cells[measure].max()), 1e-9) if cells[measure].notna().any() else 1.0
+    top = max(float(cells[measure].abs().max()), 1e-9) if cells[measure].notna().any() else 1.0
+    signed = bool((cells[measure] < -0.005).any())
     described = measures(cells)
     title = described[measure][0]
     base = alt.Chart(shown).encode(
@@ -51,18 +56,20 @@ def heatmap(cells: pd.DataFrame, measure: str, order: Sequence[str], digits: int
     colour = alt.Color(
         f"{measure}:Q",
         title=title,
-        scale=alt.Scale(scheme="blues", domain=[0, top], clamp=True),
+        scale=alt.Scale(scheme="purpleorange" if signed else "blues", domain=[-top if signed else 0, top], clamp=True),
         legend=alt.Legend(orient="top", gradientLength=220, titleLimit=0),
     )
     # A cell without a value (no permutations: no chance level) stays visible and keeps its tooltip.
     missing = alt.datum[measure] == None  # noqa: E711
-    layers = [base.mark_rect(stroke="white", strokeWidth=1).encode(
+    clicked = alt.selection_point(name=CELL, fields=["source", "target"], on="click", empty=False)
+    rects = base.mark_rect(stroke="white", strokeWidth=1, cursor="pointer").encode(
         color=alt.condition(missing, alt.value("lightgrey"), colour)
-    )]  # fmt: skip
+    )
+    layers = [rects.add_params(clicked)]
     if len(order) <= READABLE:
-        dark = alt.datum[measure] > 0.6 * top
+        dark = alt.expr.abs(alt.datum[measure]) > 0.6 * top
         layers.append(
-            base.mark_text(fontSize=13 if len(order) <= LARGE else 10).encode(
+            base.mark_text(fontSize=13 if len(order) <= LARGE else 10, cursor="pointer").encode(
                 text=alt.Text(f"{measure}:Q", format=".2f"),
                 color=alt.condition(dark, alt.value("white"), alt.value("#222")),
             )
@@ -99,3 +106,28 @@ def forest(intervals: pd.DataFrame, columns: Mapping[str, str], digits: int) -> 
         .facet(alt.Facet("title:N", sort=list(columns.values()), title=None), columns=3)
         .resolve_scale(x="independent")
     )
+
+
+def seed_pairs(pairs: pd.DataFrame, digits: int) -> alt.LayerChart | alt.FacetChart:
+    """Return the cross-fitted value of every pair of seeds with its interval, coloured by direction.
+
+    `pairs` is a table of `apps.pair.seed_pairs`.
+    """
+    form = f".{digits}f"
+    shown = pairs.assign(
+        seeds=[
+            f"{way}, seeds {s} and {t}"
+            for way, s, t in zip(pairs.way, pairs.source_seed, pairs.target_seed, strict=True)
+        ]
+    )
+    base = alt.Chart(shown).encode(
+        y=alt.Y("seeds:N", title=None, sort=None, axis=alt.Axis(labelLimit=330)),
+        color=alt.Color("way:N", title=None, legend=None, scale=alt.Scale(range=["#0072B2", "#D55E00"])),
+        tooltip=["way:N", "source_seed:Q", "target_seed:Q", *(
+            alt.Tooltip(f"{name}:Q", format=form) for name in ("crossfit", "low", "high")
+        )],
+    )  # fmt: skip
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x=alt.X("crossfit:Q", title="cross-fitted wMPPC", scale=alt.Scale(zero=False))
+    )
+    return alt.layer(base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q"), dots).properties(height=alt.Step(24))

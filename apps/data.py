@@ -3,7 +3,7 @@
 Functions that read a run raise ValueError with one sentence when what they need is not there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,13 +11,14 @@ import pandas as pd
 
 import registry
 from benchmark.metrics.caveats import caveats, decimals
-from benchmark.metrics.describe import EXTRAS, MEASURES
+from benchmark.metrics.describe import DERIVED, EXTRAS, MEASURES
 
 KINDS = ("vision", "vlm", "text")
 CELLS = {
     "suite", "dataset", "source", "target", "aggregate", "recorded_on", "n_samples", "n_groups", "seed_pairs",
     "naive", "chance", "calibrated", "crossfit", "low", "high",
 }  # fmt: skip
+MATRIX = {"source", "target", "source_seed", "target_seed", "aggregate", "recorded_on", "crossfit", "low", "high"}
 LEADERBOARD = {
     "suite", "dataset", "codes", "recorded_on", "aggregate", "encoder", "seed", "column", "value", "low", "high",
     "group",
@@ -54,6 +55,11 @@ def run_label(run: Mapping[Any, Any]) -> str:
 def cells(run_id: str) -> pd.DataFrame:
     """Return `cells.parquet` of a compare run: one row per source, target, aggregate and sample set."""
     return _table(run_id, "cells.parquet", CELLS)
+
+
+def matrix(run_id: str) -> pd.DataFrame:
+    """Return `matrix.parquet` of a compare run: one row per source, target, seeds, aggregate and sample set."""
+    return _table(run_id, "matrix.parquet", MATRIX)
 
 
 def saes(run_id: str) -> pd.DataFrame:
@@ -101,14 +107,47 @@ def by_kind(table: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, list[str
     return {kind: members for kind, members in found.items() if members}
 
 
-def encoder_kinds(table: pd.DataFrame) -> dict[str, str]:
-    """Return encoder -> kind (vision | vlm | text) of a table of SAEs."""
-    return dict(zip(table["encoder"], table["kind"], strict=True))
+def encoder_column(table: pd.DataFrame, column: str) -> dict[str, str]:
+    """Return encoder -> kind (vision | vlm | text), or another column of a table of SAEs."""
+    return dict(zip(table["encoder"], table[column], strict=True))
 
 
 def measures(table: pd.DataFrame) -> dict[str, tuple[str, str]]:
     """Return column -> (title, sentence) of the measures in a table of cells: those of every run, then further ones."""
-    return MEASURES | {name: words for name, words in EXTRAS.items() if name in table}
+    return MEASURES | {name: words for name, words in {**DERIVED, **EXTRAS}.items() if name in table}
+
+
+def with_derived(table: pd.DataFrame) -> pd.DataFrame:
+    """Return cells of one sample set and aggregate with the columns of `benchmark.metrics.describe.DERIVED`."""
+    value = table.set_index(["source", "target"])["crossfit"]
+
+    def of(sources: pd.Series, targets: pd.Series) -> pd.Series:
+        wanted = pd.MultiIndex.from_arrays([sources, targets])
+        return pd.Series(value.reindex(wanted).to_numpy(), table.index)
+
+    own = of(table["source"], table["source"])
+    return table.assign(
+        of_ceiling=(table["crossfit"] / own).where(own > 0),
+        asymmetry=table["crossfit"] - of(table["target"], table["source"]),
+    )
+
+
+def clustered(table: pd.DataFrame, order: Sequence[str]) -> list[str]:
+    """Return the encoders of cells in the order of a clustering: average linkage of 1 - the mean of both directions.
+
+    `order` breaks ties. Missing cells count as 0.
+    """
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
+    if len(order) < 3:
+        return list(order)
+    names = list(order)
+    values = table.pivot(index="source", columns="target", values="crossfit").reindex(index=names, columns=names)
+    distance = 1 - (values + values.T).fillna(0).to_numpy() / 2
+    distance[range(len(order)), range(len(order))] = 0
+    leaves = leaves_list(linkage(squareform(distance, checks=False), "average", optimal_ordering=True))
+    return [order[i] for i in leaves]
 
 
 def warnings(table: pd.DataFrame) -> list[str]:

@@ -5,7 +5,7 @@ Names, tags, captions and error messages are untrusted: they reach the page as t
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,8 @@ import streamlit as st
 
 from apps import cache, data
 from apps.downloads import downloads
+from benchmark.metrics.describe import AGGREGATES
+from registry import Example
 
 STORE = "store"
 """Key of the session's state under which `apps/app.py` puts the store's URI."""
@@ -66,6 +68,38 @@ def choose_compare_run() -> Mapping[Any, Any]:
     if by_id[chosen]["message"]:
         sentence(st.warning, f"This run reports: {by_id[chosen]['message']}")
     return by_id[chosen]
+
+
+def choose_part(cells: pd.DataFrame, row: Any) -> pd.DataFrame:
+    """Let the user choose samples and layers in a row of widgets; return those cells, or stop the page without any."""
+    recorded_on = row.selectbox(
+        "Samples", data.choices(cells, "recorded_on"), key="samples", bind="query-params",
+        help="Which samples were compared.",
+    )  # fmt: skip
+    aggregate = row.selectbox(
+        "Layers", data.choices(cells, "aggregate"), key="layers", bind="query-params",
+        format_func=lambda name: AGGREGATES.get(name, (name,))[0],
+        help="\n\n".join(f"**{title}**: {text}" for title, text in AGGREGATES.values()),
+    )  # fmt: skip
+    shown = data.selection(cells, recorded_on, aggregate)
+    if shown.empty:
+        st.info("This run compared no layers in this way on these samples; choose another combination.")
+        st.stop()
+    return shown
+
+
+def gallery(examples: Sequence[Example]) -> None:
+    """Show samples side by side: thumbnails with their captions, or captions alone."""
+    if not any(example.jpeg for example in examples):
+        for example in examples:
+            st.markdown(f"- {escaped(example.caption)}")
+        return
+    row = st.container(horizontal=True, gap="small")
+    for example in examples:
+        with row.container(width=110):
+            if example.jpeg:
+                st.image(example.jpeg, width=96)
+            st.caption(escaped(example.caption))
 
 
 def read(table: Callable[[str, str, str], pd.DataFrame], run: Mapping[Any, Any]) -> pd.DataFrame:

@@ -68,7 +68,7 @@ def choose_figures(given: Comparisons, measures: Mapping[str, tuple[str, str]]) 
         if measure == "crossfit":
             found.append(board.wide(part, saes, seed))
         else:
-            found.append(board.with_measure(board.wide(part, saes), cells, data.encoder_kinds(saes), measure))
+            found.append(board.with_measure(board.wide(part, saes), cells, data.encoder_column(saes, "kind"), measure))
     everything = pd.concat(found, ignore_index=True)
     chosen = (everything.recorded_on == recorded_on) & (everything["aggregate"] == aggregate)
     return everything[chosen].sort_values("share", ascending=False, ignore_index=True), measure

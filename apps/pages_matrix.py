@@ -1,52 +1,58 @@
 """Page: how much of every source encoder is found again in every target encoder."""
 
+import contextlib
+
+import pandas as pd
 import streamlit as st
 
 from apps import cache, charts, data
-from apps.layout import STORE, choose_compare_run, described, escaped, read
-from benchmark import report
-from benchmark.metrics.describe import AGGREGATES, CEILING, CELL_COLUMNS
+from apps.layout import STORE, choose_compare_run, choose_part, described, download_buttons, escaped, read
+from benchmark.metrics.describe import CEILING, CELL_COLUMNS
+
+ORDERS = {"class": "By class", "family": "By family", "clustered": "Clustered"}
 
 st.title("Matrix")
 run = choose_compare_run()
 cells = read(cache.cells, run)
-try:
-    kinds = data.encoder_kinds(cache.saes(st.session_state[STORE], run["run_id"], run["status"]))
-except ValueError:
-    kinds = {}  # only the order of the encoders is lost
+saes: pd.DataFrame | None = None
+with contextlib.suppress(ValueError):  # without it only the order of the encoders is lost
+    saes = cache.saes(st.session_state[STORE], run["run_id"], run["status"])
 
-left, middle, right = st.columns([1, 1, 2])
-recorded_on = left.selectbox("Samples", data.choices(cells, "recorded_on"), help="Which samples were compared.")
-aggregate = middle.selectbox(
-    "Layers",
-    data.choices(cells, "aggregate"),
-    format_func=lambda name: AGGREGATES[name][0] if name in AGGREGATES else name,
-    help="\n\n".join(f"**{title}**: {text}" for title, text in AGGREGATES.values()),
-)
-measures = data.measures(cells)
-measure = right.segmented_control(
-    "Measure", list(measures), default="crossfit", required=True, wrap=True, format_func=lambda name: measures[name][0]
-)
-
-shown = data.selection(cells, recorded_on, aggregate)
-if shown.empty:
-    st.info("This run compared no layers in this way on these samples; choose another combination.")
-    st.stop()
+row = st.container(horizontal=True)
+shown = data.with_derived(choose_part(cells, row))
+by = row.selectbox("Order", list(ORDERS), format_func=lambda name: ORDERS[name], key="order", bind="query-params")
+measures = data.measures(shown)
+measure = st.segmented_control(
+    "Measure", list(measures), default="crossfit", required=True, wrap=True, key="measure", bind="query-params",
+    format_func=lambda name: measures[name][0],
+)  # fmt: skip
 for caveat in data.warnings(shown):
     st.warning(caveat, icon=":material/warning:")
 
-groups = data.by_kind(shown, kinds)
+groups = data.by_kind(shown, {} if saes is None else data.encoder_column(saes, "kind"))
 order = [encoder for members in groups.values() for encoder in members]
-form = f"%.{data.digits(shown)}f"
+if by == "family" and saes is not None:
+    families = data.encoder_column(saes, "family")
+    order.sort(key=lambda encoder: families.get(encoder, ""))
+elif by == "clustered":
+    order = data.clustered(shown, order)
+digits = data.digits(shown)
 chart, words = st.columns([3, 1], gap="large")
 with chart:
-    st.altair_chart(charts.heatmap(shown, measure, order, data.digits(shown)), key="matrix")
+    event = st.altair_chart(
+        charts.heatmap(shown, measure, order, digits), key="matrix", on_select="rerun", selection_mode=charts.CELL,
+        alt=f"{measures[measure][0]} of {len(order)} encoders as a heatmap; the table below has the same values.",
+    )  # fmt: skip
+    st.caption("Click a cell to see the pair: both directions, layers and the features that match best.")
+if clicked := event["selection"][charts.CELL]:
+    pair = {"run": run["run_id"], "source": clicked[0]["source"], "target": clicked[0]["target"]}
+    st.switch_page("pages_pair.py", query_params=pair)
 with words:
     st.markdown(f"**{measures[measure][0]}**")
     st.markdown(measures[measure][1])
     st.markdown(f"**{CEILING[0]}**")
     st.markdown(CEILING[1])
-    if kinds:
+    if by == "class" and saes is not None:
         st.markdown("**Order**")
         st.markdown("\n".join(f"- {escaped(kind or 'other')}: {escaped(', '.join(m))}" for kind, m in groups.items()))
     with st.expander("The other measures"):
@@ -55,16 +61,13 @@ with words:
                 st.markdown(f"**{title}.** {text}")
 
 st.subheader("Cells")
+columns = ["source", "target", *(CELL_COLUMNS | measures)]
+table = shown[[name for name in columns if name in shown]]
 st.dataframe(
-    shown.drop(columns=["suite", "dataset", "aggregate", "recorded_on"]),
-    hide_index=True,
-    placeholder="–",
-    column_order=["source", "target", *(CELL_COLUMNS | measures)],
+    table, hide_index=True, placeholder="–",
     column_config={
-        **described(CELL_COLUMNS | measures, form),
+        **described(CELL_COLUMNS | measures, f"%.{digits}f"),
         **described({name: CELL_COLUMNS[name] for name in ("n_samples", "n_groups", "seed_pairs")}, "localized"),
     },
-)
-st.download_button(
-    "Download as CSV", report.csv(shown), f"cells-{run['run_id'][:8]}.csv", "text/csv", icon=":material/download:"
-)
+)  # fmt: skip
+download_buttons(table, f"cells {run['suite']} {run['dataset']} {run['run_id'][:8]}", digits)

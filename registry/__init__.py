@@ -8,17 +8,19 @@ from registry.hub import pull_sae, push_sae, write_saes
 from registry.models import about_sae, claim_alias, load_sae, log_sae, model_name
 from registry.partners import feature_partners
 from registry.queries import features, find_finished, latest, registered_saes, runs, table
-from registry.samples import feature_samples, feature_summary, thumbnails
+from registry.samples import Example, feature_examples, feature_samples, feature_summary, thumbnails
 from registry.store import answers, connect, local_store, without_password
 
 __all__ = [
     "MANIFEST",
+    "Example",
     "about_sae",
     "answers",
     "check_model",
     "check_run",
     "claim_alias",
     "connect",
+    "feature_examples",
     "feature_partners",
     "feature_samples",
     "feature_summary",

@@ -5,6 +5,7 @@ The files lie in the run's artifacts: `feature_samples/L00.parquet` and `feature
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -12,6 +13,15 @@ from registry.queries import table
 
 SAMPLES = "samples.parquet"
 THUMBNAILS = "thumbnails.parquet"
+
+
+class Example(NamedTuple):
+    """A sample that activates a feature."""
+
+    caption: str
+    """Cut, "" where there is none; untrusted text."""
+    jpeg: bytes | None
+    """Thumbnail of its image, None where none was kept."""
 
 
 def samples_path(layer: int) -> str:
@@ -56,3 +66,20 @@ def thumbnails(run_id: str, images: Iterable[int]) -> dict[int, bytes]:
     wanted = sorted({int(i) for i in images if i >= 0})
     found = table(run_id, THUMBNAILS, [("image", "in", wanted)])
     return dict(zip(found.image.tolist(), found.jpeg.tolist(), strict=True))
+
+
+def feature_examples(run_id: str, layer: int, features: Iterable[int], count: int) -> dict[int, list[Example]]:
+    """Return the samples that activate each of some features of a layer most, the strongest first.
+
+    Raises ValueError when the run has no samples for this layer.
+    """
+    found = feature_samples(run_id, layer, features)
+    found = found[(found.level == "top") & (found["rank"] < count)].sort_values(["feature", "rank"])
+    try:
+        small = thumbnails(run_id, found.image)
+    except ValueError:  # captions alone
+        small = {}
+    examples: dict[int, list[Example]] = {}
+    for feature, caption, image in zip(found.feature, found.caption, found.image, strict=True):
+        examples.setdefault(int(feature), []).append(Example(caption, small.get(image)))
+    return examples

@@ -77,10 +77,5 @@ def _examples(train_run: str, layer: int, feature: int) -> list[Example]:
     """Return the samples that activate a feature most."""
     import registry
 
-    table = registry.feature_samples(train_run, layer, [feature])
-    table = table[table.level == "top"].head(SHOWN)
-    try:
-        small = registry.thumbnails(train_run, table.image)
-    except ValueError:  # captions alone
-        small = {}
-    return [Example(row["caption"], small.get(row["image"])) for row in table.to_dict("records")]
+    found = registry.feature_examples(train_run, layer, [feature], SHOWN).get(feature, [])
+    return [Example(caption, jpeg) for caption, jpeg in found]

@@ -52,6 +52,20 @@ EXTRAS: dict[str, tuple[str, str]] = {
 }
 """Further measures, some of which a comparison takes only where its suite asks for them."""
 
+DERIVED: dict[str, tuple[str, str]] = {
+    "of_ceiling": (
+        "Share of the ceiling",
+        "The cross-fitted value divided by the source's own cross-fitted value under other seeds: 1 where the target "
+        "holds as much of the source as another training of the source does.",
+    ),
+    "asymmetry": (
+        "Asymmetry",
+        "The cross-fitted value minus that of the opposite direction: above 0, more of the source is found in the "
+        "target than of the target in the source.",
+    ),
+}
+"""Measures that are told from the cells of a comparison, see `with_derived`."""
+
 CELL_COLUMNS: dict[str, tuple[str, str]] = {
     **MEASURES,
     "low": ("Low", "The 2.5 % point of the cross-fitted value when seeds and groups of samples are resampled."),

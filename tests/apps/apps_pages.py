@@ -8,7 +8,7 @@ import apps
 
 MAIN = Path(apps.__file__).with_name("app.py")
 FIRST = "pages_leaderboard.py"
-PAGES = (FIRST, "pages_matrix.py", "pages_saes.py", "pages_runs.py")
+PAGES = (FIRST, "pages_matrix.py", "pages_pair.py", "pages_saes.py", "pages_runs.py")
 
 
 def opened(page: str = PAGES[1], **query: str) -> AppTest:

@@ -1,3 +1,4 @@
+import io
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -8,12 +9,37 @@ import numpy as np
 import pandas as pd
 import pytest
 import streamlit as st
+from PIL import Image
 
 import registry
 
 HOSTILE = '<img src=x onerror="alert(1)"> **bold** ![x](http://127.0.0.1:9/x.png)'
 KINDS = {"clip-image": "vlm", "vit": "vision", "bert": "text", "clip-text": "vlm"}
 """Encoders in the order in which the test store keeps them, which is not the order of kinds."""
+
+
+PARTNERS = pd.DataFrame({
+    "layer": 3, "feature": [0, 1, 2, 3], "rho": [0.9, 0.8, 0.7, 0.95], "partner_layer": 3, "partner": [1, 0, 2, 1],
+    "held_out_rho": [0.5, 0.7, 0.1, 0.94], "S": [1.0, 2.0, 3.0, 4.0],
+})  # fmt: skip
+"""Partners of the vit's features in bert; its last feature fires nearly always."""
+JPEG = io.BytesIO()
+Image.new("RGB", (8, 8), "red").save(JPEG, "JPEG")
+FEATURES = {
+    "feature_summary/L03.parquet": pd.DataFrame({
+        "feature": [0, 1, 2, 3], "live": True, "frequency": [30, 40, 50, 900], "density": [0.03, 0.04, 0.05, 0.9],
+        "mean_active": 1.0, "S": [30.0, 40.0, 50.0, 900.0],
+    }),
+    "feature_samples/L03.parquet": pd.DataFrame({
+        "feature": [0, 0, 1, 1], "level": "top", "rank": [0, 1, 0, 1], "row": [5, 6, 6, 7], "value": [2.0, 1.0] * 2,
+    }),
+    "samples.parquet": pd.DataFrame({
+        "row": [5, 6, 7], "id": ["a", "b", "c"], "group": [0, 1, 2], "caption": ["a dog", HOSTILE, "two cats"],
+        "image": [0, -1, 1],
+    }),
+    "thumbnails.parquet": pd.DataFrame({"image": [0, 1], "jpeg": [JPEG.getvalue()] * 2}),
+}  # fmt: skip
+"""What the vit's train run keeps of four features."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +98,17 @@ def make_board(cells: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def make_matrix(cells: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of seeds 0 and 1 whose means are the cells."""
+    parts = [
+        cells.assign(source_seed=s, target_seed=t, crossfit=cells.crossfit + 0.01 * (s - 0.5) + 0.02 * (t - 0.5))
+        for s in (0, 1)
+        for t in (0, 1)
+    ]
+    found = pd.concat(parts, ignore_index=True)
+    return found[(found.source != found.target) | (found.source_seed != found.target_seed)]
+
+
 def make_saes(train_run: str) -> pd.DataFrame:
     rows = [
         {
@@ -90,8 +127,9 @@ def log_run(folder: Path, tables: dict[str, pd.DataFrame], *, status: str = "FIN
     run = mlflow.start_run(run_name=tags["kind"])
     mlflow.set_tags(tags)
     for name, table in tables.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         table.to_parquet(folder / name)
-        mlflow.log_artifact(str(folder / name))
+        mlflow.log_artifact(str(folder / name), name.rpartition("/")[0] or None)
     mlflow.end_run(status)
     return run.info.run_id
 
@@ -127,7 +165,7 @@ def filled(schema, tmp_path_factory) -> Store:
         registry.connect()
         mlflow.set_experiment(experiment_id=mlflow.create_experiment("app", str(folder / "artifacts")))
         common = {"suite": "tiny", "dataset": "scenes"}
-        train = log_run(folder, {}, kind="train", encoder="vit", seed="0", **common)
+        train = log_run(folder, FEATURES, kind="train", encoder="vit", seed="0", **common)
         failed = log_run(
             folder, {}, status="FAILED", kind="train", encoder="bert", seed="0", error=f"no weights {HOSTILE}", **common
         )
@@ -140,7 +178,9 @@ def filled(schema, tmp_path_factory) -> Store:
             dataset="scenes",
         )  # fmt: skip
         good = log_run(
-            folder, {"cells.parquet": cells, "saes.parquet": saes, "leaderboard.parquet": make_board(cells)},
+            folder,
+            {"cells.parquet": cells, "saes.parquet": saes, "leaderboard.parquet": make_board(cells),
+             "matrix.parquet": make_matrix(cells), "partners/vit/bert.parquet": PARTNERS},
             kind="compare", **common,
         )  # fmt: skip
         mlflow.log_metric("n_samples", 20_000, run_id=good)

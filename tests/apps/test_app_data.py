@@ -77,7 +77,7 @@ def test_a_selection_holds_each_pair_once(cells):
 
 
 def test_encoders_are_ordered_by_kind_and_as_stored_within_a_kind(store, cells):
-    kinds = data.encoder_kinds(data.saes(store.compare))
+    kinds = data.encoder_column(data.saes(store.compare), "kind")
     groups = data.by_kind(cells, kinds)
     assert groups == {"vision": ["vit"], "vlm": ["clip-image", "clip-text"], "text": ["bert"]}
     assert list(groups) == ["vision", "vlm", "text"]
@@ -112,3 +112,24 @@ def test_links_lead_to_a_server_and_carry_no_password():
     assert list(data.run_links("http://me:secret@host:5000/base/", runs)) == [link]
     assert data.run_links("sqlite:///mlflow.db", runs) is None
     assert data.run_links("postgresql://me:secret@host/db", runs) is None
+
+
+def test_the_share_of_the_ceiling_and_the_asymmetry_come_from_the_cells():
+    values = {("a", "a"): 0.8, ("a", "b"): 0.4, ("b", "a"): 0.3, ("b", "b"): 0.0}
+    table = pd.DataFrame([{"source": s, "target": t, "crossfit": v} for (s, t), v in values.items()])
+    found = data.with_derived(table).set_index(["source", "target"])
+    assert found.of_ceiling["a", "b"] == pytest.approx(0.5) and np.isnan(found.of_ceiling["b", "a"])
+    assert found.asymmetry["a", "b"] == pytest.approx(0.1) and found.asymmetry["b", "a"] == pytest.approx(-0.1)
+    alone = data.with_derived(table[:2]).set_index(["source", "target"])
+    assert np.isnan(alone.asymmetry["a", "b"])
+
+
+def test_clustering_puts_encoders_that_share_much_beside_each_other():
+    near = {frozenset("ac"), frozenset("bd")}
+    table = pd.DataFrame([
+        {"source": s, "target": t, "crossfit": 0.9 if s == t or frozenset((s, t)) in near else 0.1}
+        for s in "abcd" for t in "abcd"
+    ])  # fmt: skip
+    order = data.clustered(table, list("abcd"))
+    assert sorted(order) == list("abcd") and {frozenset(order[:2]), frozenset(order[2:])} == near
+    assert data.clustered(table[:1], ["a", "b"]) == ["a", "b"]

@@ -1,0 +1,102 @@
+"""Page: one pair of encoders, both directions, and the features that are found again most surely."""
+
+import streamlit as st
+
+from apps import cache, charts, data, pair
+from apps.layout import (
+    STORE,
+    choose_compare_run,
+    choose_part,
+    described,
+    download_buttons,
+    escaped,
+    gallery,
+    read,
+    sentence,
+)
+
+SHOWN, SAMPLES = 10, 6  # best-matched features, and samples of each side
+
+st.title("Pair")
+run = choose_compare_run()
+cells, saes = read(cache.cells, run), read(cache.saes, run)
+parts = pair.parts(saes)
+row = st.container(horizontal=True)
+source = row.selectbox("Source", list(parts), key="source", bind="query-params", help="Whose features are matched.")
+others = [name for name in parts if name != source]
+target = row.selectbox(
+    "Target", list(parts), index=list(parts).index(others[0]) if others else 0, key="target", bind="query-params",
+    help="Where partners are looked for.",
+)  # fmt: skip
+shown = data.with_derived(choose_part(cells, row))
+digits = data.digits(shown)
+for caveat in data.warnings(shown):
+    st.warning(caveat, icon=":material/warning:")
+
+table = pair.both_ways(shown, source, target)
+left, right = st.columns([2, 3], gap="large")
+with left:
+    st.subheader("Measures")
+    labels = zip(table.columns[1:], ("source → target", "target → source"), strict=False)
+    form = {way: st.column_config.NumberColumn(label, help=way, format=f"%.{digits}f") for way, label in labels}
+    st.dataframe(table, hide_index=True, placeholder="–", column_config=form)
+    download_buttons(table, f"{source} and {target}", digits)
+with right:
+    st.subheader("Seeds")
+    matrix = read(cache.matrix, run)
+    first = shown.iloc[0]
+    matrix = matrix[(matrix.recorded_on == first.recorded_on) & (matrix["aggregate"] == first["aggregate"])]
+    seeds = pair.seed_pairs(matrix, source, target)
+    st.altair_chart(
+        charts.seed_pairs(seeds, digits), key="seeds",
+        alt="Cross-fitted value of every pair of seeds with its interval, both ways.",
+    )  # fmt: skip
+    st.caption("Each line is a pair of seeds: the cross-fitted value and its 95 % interval over groups of samples.")
+
+st.subheader("Best-matched features")
+if source == target:
+    st.info("Partners are recorded between different encoders only.")
+    st.stop()
+rare, wide = st.columns(2)
+fewest = rare.slider("Active on at least so many samples", 1, 500, 20, key="fewest", bind="query-params")
+widest = wide.slider("Active on at most this share of them", 0.01, 1.0, 0.2, key="widest", bind="query-params")
+try:
+    found = cache.matches(
+        st.session_state[STORE], run["run_id"], (parts[source], parts[target]), 200, fewest, widest
+    )  # fmt: skip
+except ValueError as error:
+    sentence(st.info, str(error))
+    st.stop()
+if found.empty:
+    st.info("No feature and partner fire this often; widen the limits.")
+    st.stop()
+st.caption("Held-out correlation: partners are chosen without the samples that it is taken on.")
+
+
+def side(part: pair.Part, layer: int, feature: int, density: float) -> None:
+    """Show one side of a match: what it is, and what activates it most."""
+    st.markdown(f"**{escaped(part.encoder)}** layer {layer}, feature {feature}: active on {density:.1%}")
+    try:
+        examples = cache.examples(st.session_state[STORE], part.run_id, layer, (feature,), SAMPLES).get(feature, [])
+    except ValueError as error:
+        sentence(st.caption, str(error))
+        return
+    gallery(examples)
+
+
+for match in found.head(SHOWN).to_dict("records"):
+    with st.container(border=True):
+        st.markdown(f"Held-out correlation **{match['held_out_rho']:.2f}**")
+        left, right = st.columns(2)
+        with left:
+            side(parts[source], match["layer"], match["feature"], match["density"])
+        with right:
+            side(parts[target], match["partner_layer"], match["partner"], match["partner_density"])
+with st.expander(f"The {len(found)} best matches as a table"):
+    st.dataframe(found, hide_index=True, column_config=described(
+        {"held_out_rho": ("Held-out correlation", "Of partners chosen without the samples that it is taken on."),
+         "rho": ("Correlation", "The highest with any feature of the target."),
+         "density": ("Density", "Share of the samples on which the feature is active."),
+         "partner_density": ("Partner's density", "Share of the samples on which the partner is active.")}, "%.3f",
+    ))  # fmt: skip
+    download_buttons(found, f"best matches {source} in {target}")
