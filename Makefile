@@ -5,7 +5,7 @@ MACHINE := $(shell uname -sm)
 STAMP := .venv/.installed
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" MLFLOW_DISABLE_TELEMETRY=true
 
-.PHONY: compare install mambavision test faults lint ui app clean
+.PHONY: compare install mambavision test faults browser lint ui app clean
 
 compare: install
 	$(RUN) mlflow run . -e compare --env-manager local --run-name compare $(ARGS)
@@ -32,6 +32,10 @@ test: install
 # variable FAULT_KILLS says how many kills (20).
 faults: install
 	.venv/bin/python -m pytest -m "faults or servers" tests/faults $(ARGS)
+
+# The app in Debian's chromium, on a store made by the quickstart suite: minutes.
+browser: install
+	.venv/bin/python -m pytest -m browser tests/apps $(ARGS)
 
 lint: install
 	.venv/bin/ruff check .

@@ -29,5 +29,6 @@ def pytest_configure(config):
     """Register the markers of tests that take minutes or a server; they run only when asked for (`make faults`)."""
     config.addinivalue_line("markers", "faults: kills, full disks and the like: minutes, some as root (make faults)")
     config.addinivalue_line("markers", "servers: needs mlflow server, some PostgreSQL too (make faults)")
+    config.addinivalue_line("markers", "browser: needs chromium, minutes (make browser)")
     if not config.option.markexpr:
-        config.option.markexpr = "not faults and not servers"
+        config.option.markexpr = "not faults and not servers and not browser"

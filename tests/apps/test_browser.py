@@ -1,0 +1,191 @@
+"""A person's way through the app, in Debian's headless chromium, on a store made by the quickstart suite.
+
+`make browser` runs it, in minutes: the suite is trained first (on BROWSER_SAMPLES samples if that is set) unless
+BROWSER_STORE is a folder with a finished one. What pages show is compared with the artifacts.
+"""
+
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import pandas as pd
+import pytest
+
+import registry
+from apps import data
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+BUSY = '[data-testid="stSkeleton"], [data-testid="stStatusWidget"]'
+
+
+@pytest.fixture(scope="session")
+def quickstart(tmp_path_factory):
+    """The folder of a finished `compare` of the suite quickstart."""
+    folder = Path(os.environ.get("BROWSER_STORE") or tmp_path_factory.mktemp("quickstart")).resolve()
+    if not (folder / "mlflow.db").exists():
+        fewer = ["--max-samples", os.environ["BROWSER_SAMPLES"]] if "BROWSER_SAMPLES" in os.environ else []
+        command = [sys.executable, "-m", "benchmark", "compare", *fewer]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment.pop("MLFLOW_TRACKING_URI", None)
+        subprocess.run(command, cwd=folder, env=environment, check=True)
+    return folder
+
+
+@pytest.fixture
+def store(quickstart, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{quickstart}/mlflow.db")
+    registry.connect()
+    return quickstart
+
+
+@pytest.fixture(scope="session")
+def address(quickstart):
+    """Where the app answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(ROOT / "apps" / "app.py"), f"--server.port={port}",
+        "--server.address=127.0.0.1", "--server.headless=true", "--browser.gatherUsageStats=false",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": f"sqlite:///{quickstart}/mlflow.db"}
+    server = subprocess.Popen(command, cwd=quickstart, env=environment, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while True:
+        try:
+            urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
+            break
+        except OSError:
+            assert server.poll() is None and time.monotonic() < until
+            time.sleep(0.2)
+    yield f"http://127.0.0.1:{port}"
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed (Debian: apt-get install chromium).")
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium, address):
+    """A fresh window of the app, in which no script may have failed at the end."""
+    context = chromium.new_context(viewport={"width": 1400, "height": 1200}, base_url=address, accept_downloads=True)
+    window = context.new_page()
+    window.set_default_timeout(60_000)
+    failures = []
+    window.on("pageerror", lambda error: failures.append(str(error)))
+    yield window
+    assert not failures, failures
+    assert not window.locator('[data-testid="stException"]').count()
+    context.close()
+
+
+def settled(page):
+    """Wait until the page has come to rest."""
+    page.wait_for_selector("h1")
+    quiet, until = 0, time.monotonic() + 60
+    while quiet < 4:
+        assert time.monotonic() < until, "the page does not come to rest"
+        quiet = 0 if page.locator(BUSY).count() else quiet + 1
+        time.sleep(0.25)
+
+
+def opened(page, path):
+    page.goto(path)
+    settled(page)
+    return page
+
+
+def tables(page, index=0):
+    """Return what a table of the page shows, by its accessible twin."""
+    grid = page.locator('[data-testid="stDataFrame"]').nth(index).locator("table")
+    heads = grid.locator("th").all_inner_texts()
+    rows = [row.locator("td").all_inner_texts() for row in grid.locator("tbody tr").all()]
+    return pd.DataFrame([dict(zip(heads, row, strict=False)) for row in rows])
+
+
+def newest(table):
+    return getattr(data, table)(registry.latest("compare"))
+
+
+def test_every_page_of_the_menu_opens_by_a_click(page):
+    opened(page, "/")
+    links = page.locator('[data-testid="stSidebarNavLink"]')
+    titles = [text.split("\n")[-1] for text in links.all_inner_texts()]  # before it, the name of an icon
+    assert len(titles) >= 5
+    for i, title in enumerate(titles):
+        links.nth(i).click()
+        page.wait_for_function("t => document.querySelector('h1')?.innerText.startsWith(t)", arg=title)
+        settled(page)
+        assert not page.locator('[data-testid="stException"], [data-testid="stAlertContentError"]').count(), title
+
+
+def test_the_leaderboard_shows_what_the_run_holds_and_downloads_it(page, store):
+    page.set_viewport_size({"width": 3000, "height": 1200})  # columns that are scrolled away are not drawn
+    opened(page, "/")
+    board = newest("leaderboard")
+    chosen = board[(board.recorded_on == "heldout") & (board.seed == "") & (board["aggregate"] == "last")]
+    share = chosen[chosen.column == "share"].set_index("encoder").value.sort_values(ascending=False)
+    shown = tables(page)
+    assert shown["encoder"].tolist() == list(share.index)
+    assert shown["Share with all"].astype(float).tolist() == pytest.approx(share.tolist(), abs=5e-4)
+    with page.expect_download() as download:
+        page.locator('[data-testid="stDownloadButton"]').first.click()
+    read = pd.read_csv(io.BytesIO(Path(download.value.path()).read_bytes()))
+    assert read.set_index("encoder").share.to_dict() == pytest.approx(share.to_dict())
+
+
+def test_filters_are_kept_in_the_address(page, chromium, store):
+    opened(page, "/")
+    page.get_by_text("Naive wMPPC", exact=True).click()
+    page.wait_for_function("location.search.includes('measure=Naive')")
+    settled(page)
+    other = opened(page.context.new_page(), page.url)
+    assert tables(other).equals(tables(page)) and "95 % interval" not in tables(other)
+
+
+def test_a_click_on_a_cell_opens_the_pair_with_its_numbers_and_pictures(page, store):
+    opened(page, "/matrix")
+    cells = data.selection(newest("cells"), "heldout", "last").set_index(["source", "target"]).crossfit
+    source, target = "small-clip-image", "small-bert"
+    cell = f'[aria-roledescription="rect mark"][aria-label*="source: {source}"][aria-label*="target: {target}"]'
+    page.locator(cell).first.click(force=True)  # the number is drawn above it
+    page.wait_for_function("document.querySelector('h1')?.innerText == 'Pair'")
+    settled(page)
+    shown = tables(page).set_index("measure")
+    assert float(shown.loc["Cross-fitted"].iloc[0]) == pytest.approx(cells[source, target], abs=5e-4)
+    assert float(shown.loc["Cross-fitted"].iloc[1]) == pytest.approx(cells[target, source], abs=5e-4)
+    pictures = page.locator('[data-testid="stImage"] img')
+    assert pictures.count() >= 20
+    assert all(page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 0)"))
+
+
+@pytest.mark.parametrize("width", [420, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_narrow_and_wide_screens(chromium, address, store, width, scheme):
+    context = chromium.new_context(viewport={"width": width, "height": 900}, base_url=address, color_scheme=scheme)
+    page = context.new_page()
+    for path in ("/", "/matrix", "/pair"):
+        opened(page, path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    context.close()
