@@ -58,3 +58,15 @@ def examples(
 ) -> dict[int, list[registry.Example]]:
     """Return `registry.feature_examples` of a train run, whose artifacts never change."""
     return registry.feature_examples(run_id, layer, features, count)
+
+
+@st.cache_data(max_entries=128, show_spinner="Reading a table ...")
+def table(store: str, run_id: str, status: str, name: str) -> pd.DataFrame:
+    """Return `data.table` of a run with this status."""
+    return data.table(run_id, name)
+
+
+@st.cache_data(max_entries=256, show_spinner="Reading the partners ...")
+def partners(store: str, run_id: str, source: str, target: str) -> pd.DataFrame:
+    """Return `registry.feature_partners` of a compare run, whose artifacts never change."""
+    return registry.feature_partners(run_id, source, target)

@@ -41,9 +41,9 @@ def run_list() -> pd.DataFrame:
     return found.assign(message=message)
 
 
-def compare_runs(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the compare runs among `runs`, in the same order."""
-    return runs[runs["kind"] == "compare"].reset_index(drop=True)
+def runs_of(runs: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Return the runs of a kind among `runs`, in the same order."""
+    return runs[runs["kind"] == kind].reset_index(drop=True)
 
 
 def run_label(run: Mapping[Any, Any]) -> str:
@@ -72,15 +72,20 @@ def leaderboard(run_id: str) -> pd.DataFrame:
     return _table(run_id, "leaderboard.parquet", LEADERBOARD)
 
 
+def table(run_id: str, name: str) -> pd.DataFrame:
+    """Return a Parquet artifact of a run."""
+    return _table(run_id, name, set())
+
+
 def _table(run_id: str, name: str, columns: set[str]) -> pd.DataFrame:
     try:
         found = registry.table(run_id, name)
     except OSError as error:
         raise ValueError(f"{name} of run {run_id} cannot be read: {error}") from None
     if missing := sorted(columns - set(found.columns)):
-        raise ValueError(f"{name} of run {run_id} lacks the columns {', '.join(missing)}; run the comparison again.")
+        raise ValueError(f"{name} of run {run_id} lacks the columns {', '.join(missing)}; run its command again.")
     if found.empty:
-        raise ValueError(f"{name} of run {run_id} is empty; run the comparison again.")
+        raise ValueError(f"{name} of run {run_id} is empty; run its command again.")
     return found
 
 

@@ -18,7 +18,6 @@ from registry import Example
 
 STORE = "store"
 """Key of the session's state under which `apps/app.py` puts the store's URI."""
-RUN = "compare_run"
 
 
 def escaped(text: str) -> str:
@@ -44,30 +43,50 @@ def described(columns: Mapping[str, tuple[str, str]], form: str) -> dict[str, An
     }
 
 
-def choose_compare_run() -> Mapping[Any, Any]:
-    """Let the user choose a compare run, by default the newest finished one; the choice holds on every page.
+def choose_run(kind: str, noun: str, command: str) -> Mapping[Any, Any]:
+    """Let the user choose a run of a kind, by default the newest finished one; the choice holds on every page.
 
-    The address of the page names the run (`?run=ID`). Stops the page when the store has no compare run.
+    The address of the page names the run (`?run=ID`). Stops the page when the store has no such run, and shows the
+    command that makes one.
     """
-    found = data.compare_runs(all_runs())
+    found, key = data.runs_of(all_runs(), kind), f"{kind}_run"
     if found.empty:
-        empty_store("comparison", "make compare")
+        empty_store(noun, command)
     by_id = {run["run_id"]: run for run in found.to_dict("records")}
     finished = found.loc[found["status"] == "FINISHED", "run_id"]
     default = finished.iloc[0] if len(finished) else found["run_id"].iloc[0]
-    wanted = st.session_state.get(RUN) or st.query_params.get("run") or default
+    wanted = st.session_state.get(key) or st.query_params.get("run") or default
     if wanted not in by_id:
-        sentence(st.warning, f"Run {wanted} is no compare run of this store, or was deleted; another one is shown")
+        sentence(st.warning, f"Run {wanted} is no {kind} run of this store, or was deleted; another one is shown")
         wanted = default
-    st.session_state[RUN] = wanted
+    st.session_state[key] = wanted
     labels = {run_id: data.run_label(run) for run_id, run in by_id.items()}
     chosen = st.selectbox(
-        "Compare run", list(labels), key=RUN, format_func=lambda i: labels.get(i, i), persist_state="session"
-    )
+        f"{kind.capitalize()} run", list(labels), key=key, format_func=lambda i: labels.get(i, i),
+        persist_state="session",
+    )  # fmt: skip
     st.query_params["run"] = chosen
     if by_id[chosen]["message"]:
         sentence(st.warning, f"This run reports: {by_id[chosen]['message']}")
     return by_id[chosen]
+
+
+def choose_compare_run() -> Mapping[Any, Any]:
+    """Let the user choose a compare run, see `choose_run`."""
+    return choose_run("compare", "comparison", "make compare")
+
+
+def read_table(run: Mapping[Any, Any], name: str) -> pd.DataFrame:
+    """Return a cached Parquet artifact of a run, or say in one sentence why there is none and stop the page."""
+    return read(lambda store, run_id, status: cache.table(store, run_id, status, name), run)
+
+
+def optional_table(run: Mapping[Any, Any], name: str) -> pd.DataFrame | None:
+    """Return a cached Parquet artifact of a run, None where it has none or an empty one."""
+    try:
+        return cache.table(st.session_state[STORE], run["run_id"], run["status"], name)
+    except ValueError:
+        return None
 
 
 def choose_part(cells: pd.DataFrame, row: Any) -> pd.DataFrame:

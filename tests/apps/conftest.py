@@ -180,7 +180,8 @@ def filled(schema, tmp_path_factory) -> Store:
         good = log_run(
             folder,
             {"cells.parquet": cells, "saes.parquet": saes, "leaderboard.parquet": make_board(cells),
-             "matrix.parquet": make_matrix(cells), "partners/vit/bert.parquet": PARTNERS},
+             "matrix.parquet": make_matrix(cells), "partners/vit/bert.parquet": PARTNERS,
+              **{f"partners/clip-image/{name}.parquet": PARTNERS for name in ("vit", "bert")}},
             kind="compare", **common,
         )  # fmt: skip
         mlflow.log_metric("n_samples", 20_000, run_id=good)

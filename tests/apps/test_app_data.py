@@ -8,7 +8,7 @@ from apps import data
 
 def test_compare_runs_are_listed_newest_first_and_nothing_else_is(store):
     runs = data.run_list()
-    compares = data.compare_runs(runs)
+    compares = data.runs_of(runs, "compare")
     assert list(compares["run_id"]) == [store.compare, store.few_samples, store.without_tables]
     assert compares["start"].is_monotonic_decreasing
     assert len(runs) == 5
@@ -28,7 +28,7 @@ def test_a_failed_run_tells_its_error(store):
 
 def test_an_empty_store_has_no_runs(empty_store):
     assert data.run_list().empty
-    assert data.compare_runs(data.run_list()).empty
+    assert data.runs_of(data.run_list()).empty
 
 
 def test_cells_are_read_as_they_were_written(store, cells):

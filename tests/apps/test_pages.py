@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from apps_pages import PAGES, choose, opened, spoken
+from apps_pages import PAGES, QUESTIONS, choose, opened, spoken
 
 from apps import data
 from apps.layout import escaped
@@ -12,7 +12,7 @@ from benchmark.metrics.describe import MEASURES, QUALITY
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_shows_a_filled_store_without_complaint(store, page):
     app = opened(page)
-    assert spoken(app) == "" or page == "pages_pair.py"
+    assert spoken(app) == "" or page in ("pages_pair.py", "pages_sharedness.py")
     assert len(app.dataframe) == 1
 
 
@@ -64,7 +64,7 @@ def test_a_deleted_run_in_the_address_is_told_and_another_one_shown(store):
     assert len(app.dataframe) == 1
 
 
-@pytest.mark.parametrize("page", PAGES[1:4])
+@pytest.mark.parametrize("page", PAGES[1:5])
 def test_a_comparison_without_tables_is_told_in_a_sentence(store, page):
     app = choose(opened(page), "Compare run", store.without_tables)
     assert len(app.error) == 1
@@ -100,6 +100,12 @@ def test_an_empty_store_tells_the_command_that_fills_it(empty_store, page):
     app = opened(page)
     assert [item.value for item in app.code] == ["make compare"]
     assert not app.dataframe
+
+
+@pytest.mark.parametrize("page", QUESTIONS)
+def test_a_store_without_an_answer_tells_the_command_that_makes_one(store, page):
+    app = opened(page)
+    assert app.code[0].value.startswith("python -m benchmark ") and not app.dataframe
 
 
 @pytest.mark.parametrize("page", PAGES)

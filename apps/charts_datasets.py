@@ -1,0 +1,54 @@
+"""Charts of comparisons across datasets."""
+
+import altair as alt
+import pandas as pd
+
+
+def scatter(differences: pd.DataFrame, first: str, second: str, digits: int) -> alt.LayerChart | alt.FacetChart:
+    """Return every cell's value on one dataset against its value on another, those that differ in another colour.
+
+    `differences` holds the rows of one pair of datasets of a consistency run's table of that name.
+    """
+    form = f".{digits}f"
+    shown = differences.assign(
+        cell=differences["source"] + " → " + differences["target"],
+        side=differences["resolved"].map({True: "differs", False: "within noise"}),
+    )
+    top = float(max(shown.first_value.max(), shown.second_value.max())) * 1.05
+    dots = (
+        alt.Chart(shown)
+        .mark_point(filled=True, size=75, opacity=0.9)
+        .encode(
+            x=alt.X("first_value:Q", title=f"cross-fitted wMPPC on {first}", scale=alt.Scale(domain=[0, top])),
+            y=alt.Y("second_value:Q", title=f"cross-fitted wMPPC on {second}", scale=alt.Scale(domain=[0, top])),
+            color=alt.Color("side:N", title=None, legend=alt.Legend(orient="top"),
+                            scale=alt.Scale(domain=["differs", "within noise"], range=["#D55E00", "#7f9fbf"])),
+            tooltip=["cell:N", *(alt.Tooltip(f"{name}:Q", format=form)
+                                 for name in ("first_value", "second_value", "difference", "low", "high"))],
+        )
+    )  # fmt: skip
+    ends = pd.DataFrame({"x": [0.0, top], "y": [0.0, top]})
+    diagonal = alt.Chart(ends).mark_line(color="#888", strokeDash=[4, 4]).encode(x="x:Q", y="y:Q")
+    return alt.layer(diagonal, dots).properties(height=420)
+
+
+def difference_matrix(differences: pd.DataFrame, title: str, digits: int) -> alt.LayerChart | alt.FacetChart:
+    """Return sources against targets with the signed difference as colour; differences within noise have no number."""
+    top = max(float(differences.difference.abs().max()), 1e-9)
+    form = f".{digits}f"
+    base = alt.Chart(differences).encode(
+        x=alt.X("target:N", title="target", axis=alt.Axis(labelAngle=-40, labelLimit=130, labelOverlap=False)),
+        y=alt.Y("source:N", title="source", axis=alt.Axis(labelLimit=130)),
+        tooltip=["source:N", "target:N", *(alt.Tooltip(f"{name}:Q", format=form)
+                                           for name in ("difference", "low", "high"))],
+    )  # fmt: skip
+    colour = alt.Color(
+        "difference:Q", title=title, legend=alt.Legend(orient="top", titleLimit=0),
+        scale=alt.Scale(scheme="purpleorange", domain=[-top, top]),
+    )  # fmt: skip
+    texts = base.mark_text(fontSize=12).transform_filter(alt.datum.resolved).encode(
+        text=alt.Text("difference:Q", format="+.2f")
+    )  # fmt: skip
+    return alt.layer(base.mark_rect(stroke="white").encode(color=colour), texts).properties(
+        height=200 + 46 * differences["source"].nunique()
+    )

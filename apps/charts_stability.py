@@ -1,0 +1,61 @@
+"""Charts of the seed audit."""
+
+import altair as alt
+import pandas as pd
+
+
+def seeds(pairs: pd.DataFrame, measure: str, title: str, digits: int) -> alt.LayerChart | alt.FacetChart:
+    """Return seed against seed of one encoder and layer, one measure as colour (`seed_pairs.parquet`)."""
+    top = max(float(pairs[measure].max()), 1e-9)
+    base = alt.Chart(pairs).encode(
+        x=alt.X("target_seed:O", title="seed of the target", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("source_seed:O", title="seed of the source"),
+        tooltip=["source_seed:O", "target_seed:O", alt.Tooltip(f"{measure}:Q", title=title, format=f".{digits}f")],
+    )
+    colour = alt.Color(
+        f"{measure}:Q", title=title, legend=alt.Legend(orient="top", titleLimit=0),
+        scale=alt.Scale(scheme="blues", domain=[0, top]),
+    )  # fmt: skip
+    texts = base.mark_text(fontSize=12).encode(
+        text=alt.Text(f"{measure}:Q", format=".2f"),
+        color=alt.condition(alt.datum[measure] > 0.6 * top, alt.value("white"), alt.value("#222")),
+    )
+    return alt.layer(base.mark_rect(stroke="white").encode(color=colour), texts).properties(
+        height=120 + 44 * pairs["source_seed"].nunique()
+    )
+
+
+def deciles(table: pd.DataFrame, columns: dict[str, str]) -> alt.Chart:
+    """Return how stable features are by how often they fire: lines over deciles of frequency, one a column."""
+    long = table.melt("decile", list(columns), "what", "value").assign(what=lambda found: found["what"].map(columns))
+    return (
+        alt.Chart(long)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("decile:O", title="decile of activation frequency, 1 the rarest", axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("value:Q", title="share, cosine or correlation", scale=alt.Scale(domain=[0, 1])),
+            color=alt.Color("what:N", title=None, sort=list(columns.values()),
+                            legend=alt.Legend(orient="top", columns=2, labelLimit=0),
+                            scale=alt.Scale(range=["#0072B2", "#D55E00", "#009E73", "#CC79A7"])),
+            tooltip=["decile:O", "what:N", alt.Tooltip("value:Q", format=".3f")],
+        )
+        .properties(height=300)
+    )  # fmt: skip
+
+
+def ranks(table: pd.DataFrame) -> alt.Chart:
+    """Return the rank of every cell under every seed: lines that cross show where the seed decides the order."""
+    chosen = [name for name in table if str(name).startswith("rank_")]
+    long = table.assign(cell=table["source"] + " → " + table["target"]).melt("cell", chosen, "seed", "rank")
+    long["seed"] = long["seed"].str.removeprefix("rank_")
+    return (
+        alt.Chart(long)
+        .mark_line(point=True, opacity=0.8)
+        .encode(
+            x=alt.X("seed:O", title="seed", axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("rank:Q", title="rank of the cell, 1 the highest",
+                    scale=alt.Scale(reverse=True, zero=False, nice=False)),
+            detail="cell:N", color=alt.value("#0072B2"), tooltip=["cell:N", "seed:O", "rank:Q"],
+        )
+        .properties(height=360)
+    )  # fmt: skip

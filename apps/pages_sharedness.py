@@ -1,0 +1,106 @@
+"""Page: which features of one encoder others share, and others again lack."""
+
+import pandas as pd
+import streamlit as st
+
+from apps import cache, charts_sharedness, data, pair
+from apps.layout import (
+    STORE,
+    all_runs,
+    choose_compare_run,
+    described,
+    download_buttons,
+    escaped,
+    gallery,
+    optional_table,
+    read,
+    sentence,
+)  # fmt: skip
+from apps.sharedness import TOP, groups, sharedness
+
+SHOWN, SAMPLES = 10, 7  # features with their samples
+COLUMNS = {
+    "S_share": ("Weight", "The feature's part of the encoder's total activation."),
+    "rho_shared": ("rho in G", "The lowest held-out correlation over the encoders of G."),
+    "rho_absent": ("rho in H", "The highest held-out correlation over the encoders of H."),
+    "difference": ("Difference", "Squared rho in G minus squared rho in H."),
+    "delta": ("Delta", "Comparative Sharedness: weight times difference."),
+    "p_split": ("p (split)", "Share of all splits of these encoders into groups of these sizes with a Delta as high."),
+}
+
+st.title("Sharedness")
+run = choose_compare_run()
+saes = read(cache.saes, run)
+kinds, parts = data.encoder_column(saes, "kind"), pair.parts(saes)
+names = list(parts)
+left, middle, right = st.columns(3)
+likely = [name for name in names if kinds[name] == "vlm"] or names
+source = left.selectbox("M: features of", names, index=names.index(likely[0]), key="source", bind="query-params")
+with_, without = groups(kinds, source)
+others = [name for name in names if name != source]
+shared = middle.multiselect("G: shared with all of", others, default=with_, key=f"with-{source}", bind="query-params")
+absent = right.multiselect(
+    "H: absent from all of", others, default=without, key=f"without-{source}", bind="query-params"
+)
+try:
+    found = sharedness(
+        {name: cache.partners(st.session_state[STORE], run["run_id"], source, name) for name in (*shared, *absent)},
+        shared, absent,
+    )  # fmt: skip
+except ValueError as error:
+    sentence(st.info, str(error))
+    st.stop()
+
+table = found.features
+st.altair_chart(
+    charts_sharedness.distribution(table), key="distribution",
+    alt="Histogram of the difference of squared correlations over all live features.",
+)  # fmt: skip
+st.caption(
+    f"{len(table):,} live features of the deepest layer under the first seed; {found.positive:.1%} have a Delta above "
+    f"0, {found.positive_by_chance:.1%} would if every split of these encoders into such groups were as good. "
+    "Correlations are held out: partners are chosen without the samples that they are measured on."
+)
+top = table[table.top]
+st.subheader(f"The top {TOP:.0%}: {len(top)} features")
+best = tuple(int(feature) for feature in top.feature.head(SHOWN))
+layer = int(table.layer.iloc[0])
+try:
+    examples = cache.examples(st.session_state[STORE], parts[source].run_id, layer, best, SAMPLES)
+except ValueError as error:
+    sentence(st.info, str(error))
+    examples = {}
+for row in top.head(SHOWN).to_dict("records"):
+    with st.container(border=True):
+        st.markdown(
+            f"**Feature {row['feature']}**: found in G at {row['rho_shared']:.2f}, in H at {row['rho_absent']:.2f}, "
+            f"weight {row['S_share']:.2%}"
+        )
+        gallery(examples.get(int(row["feature"]), []))
+        lines = []
+        for name in (*shared, *absent):
+            partner = cache.partners(st.session_state[STORE], run["run_id"], source, name)
+            partner = partner[(partner.layer == row["layer"]) & (partner.feature == row["feature"])]
+            for match in partner.to_dict("records"):
+                place = f"layer {match['partner_layer']}, feature {match['partner']} at {match['held_out_rho']:.2f}"
+                lines.append(f"{escaped(name)}: {place}")
+        st.caption("Partners: " + "; ".join(lines) + ".")
+with st.expander("All features as a table"):
+    st.dataframe(table, hide_index=True, column_config=described(COLUMNS, "%.4f"))
+    download_buttons(table, f"sharedness of {source}", 4)
+
+st.subheader("Are these the features that text shares?")
+jobs = data.runs_of(all_runs(), "sharedness")
+jobs = jobs[(jobs.status == "FINISHED") & (jobs.suite == run["suite"]) & (jobs.dataset == run["dataset"])]
+association = None if jobs.empty else optional_table(jobs.to_dict("records")[0], "association.parquet")
+if association is None:
+    st.info("The paper's key finding is tested, against its null, by this command:")
+    st.code(f"python -m benchmark sharedness --suite {run['suite']}", language="bash")
+    st.stop()
+st.caption(
+    "Rank correlation of two Deltas with the same M and H, beside a null that shuffles one group's samples alone; two "
+    "such Deltas correlate by construction, so the value says nothing without its null."
+)
+shown: pd.DataFrame = association
+st.dataframe(shown, hide_index=True, placeholder="–")
+download_buttons(shown, "association of two sharednesses")

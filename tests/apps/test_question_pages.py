@@ -1,0 +1,83 @@
+"""The pages about layers, seeds and datasets show the tables of their runs."""
+
+import itertools
+
+import mlflow
+import pandas as pd
+import pytest
+from apps_pages import choose, opened, spoken
+from conftest import log_run
+
+from apps.charts_datasets import scatter
+from apps.charts_layers import layer_heatmap
+
+
+@pytest.fixture
+def answers(empty_store, tmp_path):
+    """Runs of the kinds layers, stability and consistency with planted tables."""
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("app", str(tmp_path / "artifacts")))
+    layers = pd.DataFrame([
+        {"source": a, "target": b, "source_layer": i, "target_layer": j, "source_depth": i / 2, "target_depth": j / 2,
+         "crossfit": 0.1 + 0.2 * (i == j), "low": 0.0, "high": 0.5, "naive": 0.5, "chance": 0.1, "calibrated": 0.3,
+         "n_samples": 5000, "n_groups": 5000}
+        for a, b in (("vit", "bert"), ("vit", "vit"), ("bert", "vit")) for i in range(3) for j in range(3)
+    ])  # fmt: skip
+    diagonal = pd.DataFrame(
+        {"encoder": ["vit"], "measure": ["hits"], "value": [1.0], "low": 0.9, "high": 1.0, "flat": 0.3}
+    )
+    log_run(tmp_path, {"layers.parquet": layers, "diagonal.parquet": diagonal}, kind="layers", suite="s", dataset="d")
+    seeds = pd.DataFrame([
+        {"encoder": name, "layer": 3, "varies": varies, "source_seed": s, "target_seed": t, "n_groups": 5000,
+         "crossfit": 0.7, "decoder_shared_live": 0.4, "both_shared_live": 0.2, "mcc": 0.6, "naive": 0.8, "chance": 0.1}
+        for name in ("vit", "bert") for varies in ("both", "init") for s, t in itertools.permutations(range(3), 2)
+    ])  # fmt: skip
+    audit = {
+        "stability.parquet": seeds.drop_duplicates(["encoder", "varies"]), "seed_pairs.parquet": seeds,
+        "deciles.parquet": pd.DataFrame([
+            {"encoder": name, "layer": 3, "varies": varies, "decile": decile, "correlation": 0.5, "decoder_cosine": 0.5,
+             "decoder_shared": 0.1, "both_shared": 0.0}
+            for name in ("vit", "bert") for varies in ("both", "init") for decile in range(1, 11)
+        ]),
+        "leaderboard.parquet": pd.DataFrame({
+            "source": ["vit", "bert"], "target": ["bert", "vit"], "rank_0": [1, 2], "rank_1": [2, 1],
+        }),
+    }  # fmt: skip
+    run = log_run(tmp_path, audit, kind="stability", suite="s", dataset="d")
+    mlflow.log_metrics({"stability/kendall_tau": 0.5, "stability/kendall_tau_low": 0.25}, run_id=run)
+    differences = pd.DataFrame([
+        {"first": "scenes", "second": second, "source": a, "target": b, "first_value": 0.2, "second_value": 0.5,
+         "difference": 0.3, "low": 0.1, "high": 0.4, "resolved": a == "vit"}
+        for second in ("blooms", "coco") for a, b in (("vit", "bert"), ("bert", "vit"))
+    ])  # fmt: skip
+    log_run(tmp_path, {"differences.parquet": differences}, kind="consistency", suite="s", dataset="scenes,blooms")
+    return layers, seeds, differences
+
+
+def data_of(chart, layer):
+    spec = chart.to_dict()
+    return spec["datasets"][spec["layer"][layer].get("data", spec.get("data"))["name"]]
+
+
+def test_layers_stand_side_by_side_with_a_line_through_the_best(answers):
+    app = opened("pages_layers.py")
+    assert spoken(app) == "These pairs have none."  # no pair here crosses modalities
+    assert len(app.get("vega_lite_chart")) == 2 and len(app.dataframe[-1].value) == 27
+    app.multiselect[0].set_value([]).run()
+    assert "Choose a pair." in spoken(app) and not app.exception
+    cells = answers[0][answers[0].source == "bert"]
+    line = data_of(layer_heatmap(cells, "crossfit", "Cross-fitted", 3, 0.5), -1)
+    assert [(row["source_layer"], row["target_layer"]) for row in line] == [(0, 0), (1, 1), (2, 2)]
+
+
+def test_the_audit_shows_one_encoder_and_what_its_seeds_vary(answers):
+    app = choose(choose(opened("pages_stability.py"), "Encoder", "bert"), "Seeds vary", "init")
+    assert len(app.get("vega_lite_chart")) == 3
+    assert any("0.50 (95 %: 0.25 to nan)" in item.value for item in app.caption)
+    assert not app.exception
+
+
+def test_datasets_are_compared_pair_by_pair(answers):
+    app = choose(opened("pages_datasets.py"), "Datasets", "scenes and coco")
+    assert set(app.dataframe[-1].value.second) == {"coco"}
+    dots = data_of(scatter(answers[2][answers[2].second == "coco"], "scenes", "coco", 3), 1)
+    assert [row["side"] for row in dots] == ["differs", "within noise"]
