@@ -1,78 +1,81 @@
 """Typed queries over runs: what was done, and its tables and features. Nothing here needs torch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from benchmark.features import Features, load_features
+from registry.run_rows import Row, pages, run_rows
 
 TAGS = ("kind", "suite", "dataset", "encoder", "seed", "key", "failed", "error", "owner", "heartbeat")
-PAGE = 1000
+NEWEST = 10
+"""Runs with the same content key that are worth asking whether their artifacts are intact."""
+MODELS = 20_000
+"""Registered SAEs asked for at a time: for every page, MLflow sorts all of them."""
 
 
 def runs(status: str = "", **tags: str) -> pd.DataFrame:
     """Return the runs of all experiments that carry these tags (and have this status), newest first.
 
-    Columns: run_id, name, status, start, seconds, experiment_id, the project's tags, and `metrics` (a dict). Raises
-    OSError when the store does not answer.
+    Columns: run_id, name, status, start, seconds, experiment_id, the project's tags, and `metrics` (a dict of the
+    latest values). Raises OSError when the store does not answer.
     """
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    client = MlflowClient()
-    conditions = [f"tags.`{name}` = '{_quoted(value)}'" for name, value in tags.items()]
-    if status:
-        conditions.append(f"attributes.status = '{_quoted(status)}'")
-    try:
-        experiments = [e.experiment_id for e in pages(client.search_experiments)]
-        order = ["attributes.start_time DESC"]
-        found = list(
-            pages(
-                client.search_runs, experiment_ids=experiments, filter_string=" and ".join(conditions), order_by=order
-            )
-        )
-    except MlflowException as error:
-        raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
     rows = [
         {
-            "run_id": run.info.run_id,
-            "name": run.info.run_name,
-            "status": run.info.status,
-            "start": pd.Timestamp(run.info.start_time, unit="ms", tz="UTC"),
-            "seconds": (run.info.end_time - run.info.start_time) / 1000 if run.info.end_time else float("nan"),
-            "experiment_id": run.info.experiment_id,
-            **{tag: run.data.tags.get(tag, "") for tag in TAGS},
-            "metrics": dict(run.data.metrics),
+            "run_id": run.run_id,
+            "name": run.name,
+            "status": run.status,
+            "start": pd.Timestamp(run.start, unit="ms", tz="UTC"),
+            "seconds": (run.end - run.start) / 1000 if run.end else float("nan"),
+            "experiment_id": run.experiment_id,
+            **{tag: run.tags.get(tag, "") for tag in TAGS},
+            "metrics": dict(run.metrics),
         }
-        for run in found
+        for run in _found(status, tags)
     ]
     columns = ["run_id", "name", "status", "start", "seconds", "experiment_id", *TAGS, "metrics"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def find_finished(kind: str, key: str) -> list[str]:
-    """Return the ids of FINISHED runs of a kind with this content key, newest first."""
-    return list(runs("FINISHED", kind=kind, key=key).run_id)
+    """Return the ids of the newest FINISHED runs of a kind with this content key (at most 10), newest first."""
+    return [run.run_id for run in _found("FINISHED", {"kind": kind, "key": key}, NEWEST)]
 
 
 def latest(kind: str, **tags: str) -> str | None:
     """Return the id of the newest FINISHED run of a kind with these tags, if there is one."""
-    found = runs("FINISHED", kind=kind, **tags).run_id
-    return str(found.iloc[0]) if len(found) else None
+    found = _found("FINISHED", {"kind": kind, **tags}, 1)
+    return found[0].run_id if found else None
 
 
-def registered_saes() -> list[str]:
-    """Return `models:/NAME/VERSION` of every registered SAE; raises OSError when the store does not answer."""
+def _found(status: str, tags: Mapping[str, str], limit: int | None = None) -> list[Row]:
+    from mlflow.exceptions import MlflowException
+
+    for value in (status, *tags.values()):
+        if "'" in value:
+            raise ValueError(f"a tag value to search for cannot hold a quote: {value!r}.")
+    try:
+        return run_rows(status, tags, TAGS, limit)
+    except MlflowException as error:
+        raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
+
+
+def registered_saes() -> dict[str, str]:
+    """Return {`models:/NAME/VERSION`: its source} of every registered SAE, sorted.
+
+    The source is `models:/MODEL_ID` of a logged model, or the place of its files. Raises OSError when the store does
+    not answer.
+    """
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     try:
-        found = list(pages(MlflowClient().search_model_versions, filter_string="name LIKE 'sae-%'"))
+        search = MlflowClient().search_model_versions
+        found = list(pages(search, page=MODELS, filter_string="name LIKE 'sae-%'"))
     except MlflowException as error:
         raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
-    return sorted(f"models:/{version.name}/{version.version}" for version in found)
+    return dict(sorted((f"models:/{version.name}/{version.version}", str(version.source)) for version in found))
 
 
 def table(run_id: str, name: str, filters: list[tuple] | None = None) -> pd.DataFrame:
@@ -102,20 +105,3 @@ def _artifact(run_id: str, name: str) -> Path:
         return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name))
     except (MlflowException, OSError) as error:
         raise ValueError(f"run {run_id} has no artifact '{name}': {str(error).splitlines()[0]}") from None
-
-
-def pages(search: Callable[..., Any], **arguments: Any) -> Iterator[Any]:
-    """Yield all that a search of MLflow's client finds, page by page."""
-    token = None
-    while True:
-        page = search(max_results=PAGE, page_token=token, **arguments)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _quoted(value: str) -> str:
-    if "'" in value:
-        raise ValueError(f"a tag value to search for cannot hold a quote: {value!r}.")
-    return value

@@ -10,7 +10,7 @@ import registry
 from benchmark.errors import WorkError
 from benchmark.jobs.cache_entries import usage
 from benchmark.jobs.owners import is_dead
-from registry.queries import pages
+from registry.run_rows import pages
 
 RUN, MODEL = re.compile(r"[0-9a-f]{32}"), re.compile(r"m-[0-9a-f]{32}")
 
@@ -71,7 +71,7 @@ def _deleted() -> tuple[set[str], set[str]]:
     client = MlflowClient()
     runs: set[str] = set()
     models: set[str] = set()
-    registered = {str(client.get_model_version(*_parts(uri)).source) for uri in registry.registered_saes()}
+    registered = set(registry.registered_saes().values())
     ids = [experiment.experiment_id for experiment in pages(client.search_experiments, view_type=ViewType.ALL)]
     for run in pages(client.search_runs, experiment_ids=ids, run_view_type=ViewType.DELETED_ONLY):
         owner, heartbeat = (run.data.tags.get(tag, "") for tag in ("owner", "heartbeat"))
@@ -111,8 +111,3 @@ def _named(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
     with contextlib.suppress(OSError):
         return sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink() and pattern.fullmatch(p.name))
     return []
-
-
-def _parts(uri: str) -> tuple[str, str]:
-    name, version = uri.removeprefix("models:/").rsplit("/", 1)
-    return name, version

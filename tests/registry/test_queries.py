@@ -42,10 +42,12 @@ def test_finished_runs_are_found_by_key(store):
     make_run("keyed", key="abc", status="FAILED")
     make_run("keyed", key="abd")
     assert registry.find_finished("keyed", "abc") == [found]
+    newer = [make_run("keyed", key="abc") for _ in range(10)]
+    assert registry.find_finished("keyed", "abc") == newer[::-1], "the newest ten are enough"
 
 
 def test_more_runs_than_a_page_are_all_found(store, monkeypatch):
-    monkeypatch.setattr("registry.queries.PAGE", 3)
+    monkeypatch.setattr("registry.run_rows.PAGE", 3)
     made = {make_run("many") for _ in range(8)}
     assert set(registry.runs(kind="many").run_id) == made
 
@@ -96,5 +98,6 @@ def test_registered_saes_are_all_versions_of_ours_and_no_other_model(store):
     with mlflow.start_run():
         uris = [registry.log_sae(TopKSAE(4, 8, 2), dataset="q", encoder="e", layer=0, seed=s) for s in (0, 1)]
     mlflow.MlflowClient().create_registered_model("another")
-    assert set(uris) <= set(registry.registered_saes())
-    assert all(uri.startswith("models:/sae-") for uri in registry.registered_saes())
+    known = registry.registered_saes()
+    assert set(uris) <= set(known) and list(known) == sorted(known)
+    assert all(uri.startswith("models:/sae-") and source.startswith("models:/m-") for uri, source in known.items())
