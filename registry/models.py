@@ -44,7 +44,8 @@ def log_sae(
         dataset, encoder, layer, seed: what it was trained on; the first three make its registered name. seed None:
             nobody knows.
         data: the MLflow dataset that the metrics were measured on; they are linked with it.
-        metrics: quality figures, linked to the logged model; on the run their step is the layer.
+        metrics: quality figures, in the MLmodel file and linked to the logged model; on the run their step is the
+            layer.
         metadata: further entries for the MLmodel file (fingerprints, keys), such as JSON can hold.
         alias: default `seed-N`; needed where the seed is not known.
 
@@ -63,6 +64,7 @@ def log_sae(
         "dataset": dataset, "encoder": encoder, "layer": layer, **({} if seed is None else {"seed": seed}),
         "d": sae.d, "n_latents": sae.n_latents, "k": sae.k, "expansion": round(sae.n_latents / sae.d, 4),
     }  # fmt: skip
+    measured = {name: float(value) for name, value in (metrics or {}).items()}
     signature = ModelSignature(
         inputs=Schema([TensorSpec(np.dtype(np.float32), (-1, sae.d))]),
         outputs=Schema([
@@ -82,13 +84,18 @@ def log_sae(
                 code_paths=[str(LOADER)],
                 pip_requirements=["mlflow", "numpy", "safetensors"],
                 signature=signature,
-                metadata={**about, **(metadata or {}), HASHES: file_hashes(files)},
+                metadata={
+                    **about,
+                    **({"quality": measured} if measured else {}),
+                    **(metadata or {}),
+                    HASHES: file_hashes(files),
+                },
                 params=about,
                 # MLflow links a model with the metrics of its step, and layers share a run.
                 step=layer,
             )
-    if metrics:
-        mlflow.log_metrics(dict(metrics), step=layer, model_id=info.model_id, dataset=data)
+    if measured:
+        mlflow.log_metrics(measured, step=layer, model_id=info.model_id, dataset=data)
     with contextlib.redirect_stderr(io.StringIO()):  # it reports every registration
         version = str(mlflow.register_model(info.model_uri, name).version)
     mlflow.MlflowClient().set_registered_model_alias(name, alias or f"seed-{seed}", version)

@@ -1,6 +1,8 @@
 """A registered SAE is found by name, version and alias, and computes what the torch module computes."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,23 +41,53 @@ def test_it_comes_back_bit_for_bit_by_version_and_by_alias(uri, sae):
 
 
 @pytest.mark.parametrize("form", [np.asarray, pd.DataFrame])
-def test_pyfunc_predicts_the_codes_of_arrays_and_frames(uri, sae, form):
+def test_pyfunc_predicts_the_codes_of_arrays_and_frames(uri, form):
     import mlflow
 
     x = np.random.default_rng(0).standard_normal((50, 9)).astype(np.float32)
     out = mlflow.pyfunc.load_model(uri).predict(form(x))
-    assert out["indices"].shape == out["values"].shape == (50, 4)
-    dense = np.zeros((50, 36), np.float32)
-    np.put_along_axis(dense, out["indices"], out["values"], 1)
-    np.testing.assert_allclose(dense, sae.features(x).to_dense(), atol=1e-5)
+    values, indices = registry.load_sae(uri).encode(torch.from_numpy(x))
+    np.testing.assert_array_equal(np.sort(out["indices"], 1), np.sort(indices.numpy(), 1))
+    codes = np.zeros((2, 50, 36), np.float32)
+    np.put_along_axis(codes[0], out["indices"], out["values"], 1)
+    np.put_along_axis(codes[1], indices.numpy(), values.detach().numpy(), 1)
+    np.testing.assert_allclose(codes[0], codes[1], atol=1e-6)
     assert (np.diff(out["values"], axis=1) <= 0).all()
 
 
-def test_pyfunc_refuses_other_widths(uri):
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (np.zeros((3, 8), np.float32), r"Shape of input \(3, 8\) does not match expected shape \(-1, 9\)"),
+        (np.zeros((3, 9)), "float64"),
+        (pd.DataFrame(np.zeros((3, 8), np.float32)), r"had 8 columns and an input shape of \(-1, 9\)"),
+    ],
+    ids=["narrow array", "doubles", "narrow frame"],
+)
+def test_the_signature_refuses_other_widths_and_types(uri, asked, says):
     import mlflow
 
-    with pytest.raises(Exception, match=r"9"):
-        mlflow.pyfunc.load_model(uri).predict(np.zeros((3, 8), np.float32))
+    model = mlflow.pyfunc.load_model(uri)
+    assert model.metadata.signature.inputs.to_dict() == [
+        {"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": (-1, 9)}}
+    ]
+    with pytest.raises(mlflow.MlflowException, match=says):
+        model.predict(asked)
+
+
+ALONE = """
+import sys
+import mlflow, numpy as np
+sys.modules.update(benchmark=None, registry=None, torch=None)
+out = mlflow.pyfunc.load_model(sys.argv[1]).predict(np.ones((2, 9), np.float32))
+print(out["values"].shape)
+"""
+
+
+@pytest.mark.parametrize("sae", [True], indirect=True, ids=["bias"])
+def test_a_model_loads_where_neither_the_project_nor_torch_is_and_pickle_is_forbidden(uri, store):
+    done = subprocess.run([sys.executable, "-c", ALONE, uri], cwd=store, capture_output=True, text=True)
+    assert done.stdout.split() == ["(2,", "4)"], done.stderr
 
 
 def test_a_model_holds_safetensors_and_json_and_no_pickle(uri):
@@ -65,6 +97,18 @@ def test_a_model_holds_safetensors_and_json_and_no_pickle(uri):
     names = {path.name for path in folder.rglob("*") if path.is_file()}
     assert {"model.safetensors", "config.json", "MLmodel"} <= names
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".pt", ".bin"))]
+    assert all(path.read_bytes()[:2] != b"\x80\x04" for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_mlmodel_file_says_what_the_sae_is(uri):
+    import mlflow
+
+    said = mlflow.models.get_model_info(uri).metadata
+    assert said.pop("sha256").keys() == {"model.safetensors", "config.json"}
+    assert said == {
+        "dataset": "scenes", "encoder": "clip/b:32", "layer": 7, "seed": 2, "d": 9, "n_latents": 36, "k": 4,
+        "expansion": 4.0, "quality": {"fvu": 0.25},
+    }  # fmt: skip
 
 
 def test_a_logged_model_carries_what_it_is_and_its_quality(uri):
