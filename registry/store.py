@@ -11,14 +11,17 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from registry.snapshot import snapshot
+
 DEFAULT_URI = "sqlite:///mlflow.db"
 
 
-def connect() -> str:
+def connect(*, read_only: bool = False) -> str:
     """Point MLflow at the store, make sure that it exists, and return its URI.
 
     Creating the schema of a SQLite store takes seconds and fails when several processes do it at once, so one does it
-    while the others wait. Raises OSError when the store cannot be opened or written.
+    while the others wait. read_only: the caller only reads, and of a SQLite store that cannot be written MLflow gets a
+    copy, as it is now. Raises OSError when the store cannot be opened, or not be written.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # bars for files of a few kilobytes
@@ -31,11 +34,18 @@ def connect() -> str:
     # It prints the whole traceback of an error of the database before it raises it.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     store = local_store(uri)
+    asked = uri
     if store is not None:
-        _create(store)
+        try:
+            _create(store)
+        except OSError:
+            if not read_only or not store.is_file():
+                raise
+            asked = f"sqlite:///{snapshot(store)}"
+            mlflow.set_tracking_uri(asked)
     elif urlsplit(uri).scheme in ("http", "https"):
         _reach(uri)
-    _answer(uri)
+    _answer(asked)
     return uri
 
 

@@ -27,7 +27,7 @@ def status(config: StatusConfig) -> int:
     import registry
 
     try:
-        uri = registry.connect()
+        uri = registry.connect(read_only=True)
         runs = registry.runs()
     except OSError as error:
         raise WorkError(f"{error}.") from None

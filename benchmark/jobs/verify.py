@@ -18,7 +18,7 @@ def verify(config: VerifyConfig) -> int:
     import registry
 
     try:
-        uri = registry.connect()
+        uri = registry.connect(read_only=True)
         finished = registry.runs("FINISHED")
         models = registry.registered_saes()
     except OSError as error:

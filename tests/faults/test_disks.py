@@ -88,6 +88,32 @@ def test_a_folder_that_is_mounted_read_only_is_told_before_any_work(lab, mount, 
     as_undisturbed(lab)
 
 
+@pytest.mark.parametrize("place", ["store", "all"])
+def test_what_a_read_only_folder_holds_is_told_and_verified(done_lab, mount, place):
+    lab = done_lab
+    folder = lab.folder
+    if place == "store":
+        folder = lab.folder / "store"
+        folder.mkdir()
+        for path in lab.folder.glob("mlflow.db*"):
+            shutil.move(path, folder)
+        lab.uri = f"sqlite:///{folder}/mlflow.db"
+    mount("read-only", folder)
+    code, text = lab.run("status")
+    assert code == 0 and any(line.split()[:4] == ["compare", "tiny", "scenes", "1"] for line in text.splitlines()), text
+    assert f"Store: {lab.uri}" in text
+    code, text = lab.run("verify")
+    assert code == 0 and "none of them are damaged" in text, text
+    mount.away(folder)
+    damaged(sorted(lab.folder.glob("mlruns/0/*/artifacts/features/L*.safetensors"))[0], "flipped")
+    mount("read-only", folder)
+    code, text = lab.run("verify")
+    assert code == 1 and "L03.safetensors  changed" in text, text
+    code, text = lab.run()
+    assert code == 1
+    one_sentence(text, "cannot be written")
+
+
 def damaged(path, how):
     content = bytearray(path.read_bytes())
     if how == "truncated":
