@@ -3,7 +3,7 @@
 Queries import no torch; `log_sae` and `load_sae` load it when they are called.
 """
 
-from registry.artifacts import MANIFEST, check_model, check_run, is_intact, verified, write_manifest
+from registry.artifacts import MANIFEST, check_model, check_run, is_here, is_intact, verified, write_manifest
 from registry.hub import pull_sae, push_sae, write_saes
 from registry.models import about_sae, claim_alias, load_sae, log_sae, model_name
 from registry.partners import feature_partners
@@ -26,6 +26,7 @@ __all__ = [
     "feature_summary",
     "features",
     "find_finished",
+    "is_here",
     "is_intact",
     "latest",
     "load_sae",

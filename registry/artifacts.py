@@ -15,6 +15,10 @@ from registry.store import reach
 MANIFEST = "manifest.json"
 HASHES = "sha256"
 """Entry of an MLmodel file's metadata: {file of the SAE: SHA-256}."""
+SIZES = "bytes"
+"""Tag of a registered SAE: {file: its bytes}, as JSON."""
+DATA = "data/sae"
+"""Folder of a logged SAE's files within its model."""
 OWN = "config.json"
 """What every run of a job logs before its work starts, and no manifest names."""
 TRIES = 3
@@ -164,14 +168,40 @@ def check_model(uri: str) -> Checked:
 
 
 def is_intact(uri: str) -> bool:
-    """Whether no file of a registered SAE is known to be damaged; only those that lie on this machine are read.
+    """Whether no file of a registered SAE is known to be damaged: hashes of those on this machine, sizes of a server's.
 
-    Of a server's, that many gigabytes are not downloaded for every job: `load_sae` and `check_model` compare them.
+    So many gigabytes are not downloaded for every job; `load_sae` and `check_model` compare their hashes. Raises
+    OSError for a server that went away.
     """
     from mlflow.exceptions import MlflowException
 
     try:
-        return not is_local(model_location(uri)) or not check_model(uri).damage
+        location = model_location(uri)
+        return not check_model(uri).damage if is_local(location) else _has_sizes(uri, location)
+    except (MlflowException, ValueError):
+        reach()
+        return False
+
+
+def _has_sizes(uri: str, location: str) -> bool:
+    """Whether a server lists the files of a registered SAE with the sizes that were logged."""
+    import mlflow
+
+    text = mlflow.MlflowClient().get_model_version(*name_and_version(uri)).tags.get(SIZES)
+    if text is None:  # of an older version
+        return True
+    listed = mlflow.artifacts.list_artifacts(artifact_uri=f"{location.rstrip('/')}/{DATA}")
+    found = {file.path.rpartition("/")[2]: file.file_size for file in listed}
+    return all(found.get(name) == size for name, size in json.loads(text).items())
+
+
+def is_here(run_id: str) -> bool:
+    """Whether the artifacts of a run are read where they lie; False for a run that is not there."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return is_local(mlflow.get_run(run_id).info.artifact_uri)
     except MlflowException:
         return False
 
@@ -187,13 +217,18 @@ def local_folder(location: str) -> Path:
     return Path(url2pathname(parts.path)) if parts.scheme == "file" else Path(location)
 
 
+def name_and_version(uri: str) -> tuple[str, str]:
+    """Return the name and the version of a registered model, `models:/NAME/VERSION`."""
+    name, _, version = uri.removeprefix("models:/").rpartition("/")
+    return name, version
+
+
 def model_location(uri: str) -> str:
     """Return where the files of a registered model (`models:/NAME/VERSION`) are."""
     from mlflow import MlflowClient
 
-    name, version = uri.removeprefix("models:/").rsplit("/", 1)
     client = MlflowClient()
-    source = str(client.get_model_version(name, version).source)
+    source = str(client.get_model_version(*name_and_version(uri)).source)
     if not source.startswith("models:/"):
         return source
     return str(client.get_logged_model(source.removeprefix("models:/")).artifact_location)

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 import tempfile
 import warnings
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry.artifacts import HASHES, changed, file_hashes
+from registry.artifacts import DATA, HASHES, SIZES, changed, file_hashes, name_and_version
 
 if TYPE_CHECKING:
     from mlflow.data.dataset import Dataset
@@ -73,8 +74,9 @@ def log_sae(
         ]),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        files = Path(folder, "sae")
+        files = Path(folder, Path(DATA).name)
         write_sae(sae, files)
+        sizes = json.dumps({file.name: file.stat().st_size for file in files.iterdir()})
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*input example.*")  # it would only repeat the signature
             info = mlflow.pyfunc.log_model(
@@ -97,7 +99,7 @@ def log_sae(
     if measured:
         mlflow.log_metrics(measured, step=layer, model_id=info.model_id, dataset=data)
     with contextlib.redirect_stderr(io.StringIO()):  # it reports every registration
-        version = str(mlflow.register_model(info.model_uri, name).version)
+        version = str(mlflow.register_model(info.model_uri, name, tags={SIZES: sizes}).version)
     mlflow.MlflowClient().set_registered_model_alias(name, alias or f"seed-{seed}", version)
     return f"models:/{name}/{version}"
 
@@ -107,7 +109,7 @@ def claim_alias(uri: str, seed: int) -> bool:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    name, version = uri.removeprefix("models:/").rsplit("/", 1)
+    name, version = name_and_version(uri)
     client = MlflowClient()
     try:
         if f"seed-{seed}" not in client.get_model_version(name, version).aliases:

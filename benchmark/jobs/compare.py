@@ -18,7 +18,16 @@ from benchmark.jobs.matrix import cells, wide
 from benchmark.jobs.memory import memory_budget
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.provenance import log_dataset
-from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
+from benchmark.jobs.results import (
+    CACHE,
+    Trained,
+    intact,
+    log_folder,
+    plan_params,
+    raise_failures,
+    sae_table,
+    suite_tags,
+)
 from benchmark.jobs.sample_sets import sample_sets
 from benchmark.jobs.signature_log import print_signatures, signatures_of_comparison, write_signatures
 from benchmark.jobs.train import train_all
@@ -93,7 +102,7 @@ def _tables(
     })  # fmt: skip
     mlflow.set_tag("key", key)
     for run_id in registry.find_finished("compare", key):
-        folder = registry.verified(run_id)
+        folder = intact(run_id)
         if folder is not None and (folder / "leaderboard.parquet").exists():  # which older versions did not write
             return Tables(*(pd.read_parquet(folder / f"{name}.parquet") for name in Tables._fields)), folder
     table, draws = compare_trained(plan, trained, dataset, rows)

@@ -22,7 +22,7 @@ from benchmark.jobs.backends import fan_out
 from benchmark.jobs.matrix import Draws, compare_pairs
 from benchmark.jobs.memory import memory_budget
 from benchmark.jobs.plan import Plan
-from benchmark.jobs.results import Trained, fetched, log_folder, suite_tags
+from benchmark.jobs.results import Trained, fetched, intact, log_folder, suite_tags
 from benchmark.jobs.sides import Recorded, Side
 from benchmark.jobs.units import Unit
 
@@ -105,7 +105,7 @@ def compare_unit(
         "untrained": suite.untrained, "paper_code": suite.paper_code,
     })  # fmt: skip
     for run_id in registry.find_finished("pairs", key):
-        if registry.verified(run_id) is not None:
+        if intact(run_id) is not None:
             return run_id
     rows = unmasked(mask, n_samples)
     title = f"compare {' and '.join(sorted(between))} on {name}"

@@ -22,7 +22,7 @@ from benchmark.jobs import keys, tracking
 from benchmark.jobs.compare_units import recorded
 from benchmark.jobs.plan import Plan
 from benchmark.jobs.provenance import log_dataset
-from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures
+from benchmark.jobs.results import CACHE, Trained, intact, log_folder, plan_params, raise_failures
 from benchmark.jobs.sample_sets import sample_sets
 from benchmark.jobs.sides import Layers, Recorded, Side
 from benchmark.jobs.train import train_all
@@ -166,7 +166,7 @@ def _earlier(kind: str, key: str, folder: Path) -> Findings | None:
     import registry
 
     for run_id in registry.find_finished(kind, key):
-        artifacts = registry.verified(run_id)
+        artifacts = intact(run_id)
         if artifacts is not None and (artifacts / FINDINGS).is_file():
             shutil.copytree(artifacts, folder, dirs_exist_ok=True)
             for own in (registry.MANIFEST, "config.json"):

@@ -9,7 +9,7 @@ import pandas as pd
 from benchmark.errors import InputError, WorkError, unknown
 from benchmark.jobs import tracking
 from benchmark.jobs.configs import ReportConfig
-from benchmark.jobs.results import log_folder
+from benchmark.jobs.results import intact, log_folder
 from benchmark.jobs.shared_concepts import shared_concepts
 from benchmark.reporting import html, latex, markdown
 from benchmark.reporting.content import Comparison, comparison, titles
@@ -69,9 +69,7 @@ def chosen_runs(names: Sequence[str]) -> pd.DataFrame:
 
 def _read(run_id: str, date: str) -> Comparison:
     """Return a run's comparison; raises WorkError where its artifacts are incomplete or changed."""
-    import registry
-
-    folder = registry.verified(run_id)
+    folder = intact(run_id)
     if folder is None:
         raise WorkError(f"the artifacts of run {run_id} are missing or damaged; run the comparison again.")
     try:

@@ -70,13 +70,20 @@ def log_folder(folder: Path) -> None:
     mlflow.log_artifacts(str(folder))
 
 
-def fetched(run_id: str) -> Path:
-    """Return a run's artifacts, fetched if they are on a server; raises WorkError where they cannot be, or changed."""
+def intact(run_id: str) -> Path | None:
+    """Return a run's artifacts if all are there unchanged, else None; a server's are fetched once and kept."""
     import registry
 
+    if registry.is_here(run_id):
+        return registry.verified(run_id)
     copies = CACHE / "artifacts"
     with locked(copies / run_id, f"fetching run {run_id}"):
-        folder = registry.verified(run_id, copies)
+        return registry.verified(run_id, copies)
+
+
+def fetched(run_id: str) -> Path:
+    """Return a run's artifacts, see `intact`; raises WorkError where they cannot be read, or changed."""
+    folder = intact(run_id)
     if folder is None:
         raise WorkError(f"the artifacts of run {run_id} cannot be read or are damaged; run the job again.")
     return folder

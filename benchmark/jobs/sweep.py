@@ -11,7 +11,16 @@ from benchmark.datasets import PairedDataset, load_dataset
 from benchmark.jobs import keys, tracking
 from benchmark.jobs.configs import SweepConfig
 from benchmark.jobs.plan import Plan
-from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
+from benchmark.jobs.results import (
+    CACHE,
+    Trained,
+    intact,
+    log_folder,
+    plan_params,
+    raise_failures,
+    sae_table,
+    suite_tags,
+)
 from benchmark.jobs.sample_sets import sample_sets
 from benchmark.jobs.signature_log import print_signatures, read_signatures, write_signatures
 from benchmark.jobs.sweep_cells import Compared, compare_cells, plans, train_cells
@@ -77,7 +86,7 @@ def _finished(plan: Plan, dataset: PairedDataset, trained: Mapping[Cell, list[Tr
     })  # fmt: skip
     mlflow.set_tag("key", key)
     for run_id in registry.find_finished("sweep", key):
-        folder = registry.verified(run_id)
+        folder = intact(run_id)
         if folder is not None:
             table, encoders = (pd.read_parquet(folder / f"{name}.parquet") for name in ("sweep", "encoders"))
             return table, encoders, read_signatures(folder / "signatures.parquet")

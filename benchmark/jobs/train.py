@@ -16,7 +16,16 @@ from benchmark.jobs.configs import TrainJobConfig
 from benchmark.jobs.locks import locked
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.provenance import log_dataset
-from benchmark.jobs.results import CACHE, Trained, log_folder, plan_params, raise_failures, sae_table, suite_tags
+from benchmark.jobs.results import (
+    CACHE,
+    Trained,
+    intact,
+    log_folder,
+    plan_params,
+    raise_failures,
+    sae_table,
+    suite_tags,
+)
 from benchmark.jobs.signature_log import print_signatures, signatures_of_saes, write_signatures
 from benchmark.jobs.train_encoder import train_seeds
 
@@ -118,7 +127,7 @@ def finished(plan: Plan, card: EncoderCard, key: dict[int, str]) -> dict[int, Tr
     done = {}
     for seed in key:
         for run_id in registry.find_finished("train", key[seed]):
-            folder = registry.verified(run_id)
+            folder = intact(run_id)
             if folder is None:
                 continue
             found = Trained(card, seed, run_id, folder, reused=True)

@@ -17,7 +17,7 @@ from benchmark.jobs import keys, tracking
 from benchmark.jobs.memory import memory_budget
 from benchmark.jobs.plan import ALL_TOKENS, Plan, pick_layers
 from benchmark.jobs.provenance import log_dataset
-from benchmark.jobs.results import CACHE, log_folder, suite_tags
+from benchmark.jobs.results import CACHE, intact, log_folder, suite_tags
 
 if TYPE_CHECKING:
     from benchmark.encoders import Encoder
@@ -213,7 +213,7 @@ def _log_seed(
         write_signatures(signatures_of_saes(saes), folder / "signatures")
         log_feature_samples(folder, activations, dataset)
         log_folder(folder)
-    done = registry.verified(run.info.run_id)
+    done = intact(run.info.run_id)
     if done is None:
         raise OSError(f"the artifacts of run {run.info.run_id} cannot be read back; is the disk full?")
     return run.info.run_id, done

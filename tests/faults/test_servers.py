@@ -84,6 +84,20 @@ def test_four_jobs_at_once_on_one_sqlite_file_are_complete(make_lab, lab):
     assert len(labs) == JOBS
 
 
+def test_artifacts_of_a_server_are_fetched_once_and_an_sae_that_was_cut_is_trained_again(make_lab, serve, tmp_path):
+    server, elsewhere = serve(), tmp_path / "temporary"
+    elsewhere.mkdir()
+    lab = make_lab("machine", server.uri)
+    code, text = lab.run("compare", "--suite", "tiny", TMPDIR=str(elsewhere))
+    assert code == 0, text
+    kept = {path.name for path in (lab.folder / ".cache" / "artifacts").iterdir() if path.is_dir()}
+    assert kept == set(lab.runs(kind="train").run_id) and not list(elsewhere.rglob("*.safetensors"))
+    weights = sorted((server.folder / "artifacts").rglob("model.safetensors"))
+    weights[0].write_bytes(weights[0].read_bytes()[:-1])
+    assert "1 reused" in lab.compare()
+    assert "2 reused" in lab.compare()
+
+
 def begun(lab, **environment):
     """Start a compare against a server and return it when its first encoder's SAEs are logged."""
     job = lab.start(**environment)

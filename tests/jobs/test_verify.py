@@ -90,6 +90,29 @@ def test_a_damaged_sae_is_found(housekeeping, sae, file, damage):
     assert code == 1 and f"SAE   {uri}" in out and file in out and not registry.is_intact(uri)
 
 
+@pytest.mark.parametrize("damage", ["truncated", "gone"])
+def test_of_a_server_the_sizes_of_an_saes_files_are_compared(monkeypatch, sae, damage):
+    uri, folder = sae
+    monkeypatch.setattr("registry.artifacts.is_local", lambda location: False)
+    assert registry.is_intact(uri)
+    file = folder / "model.safetensors"
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-1])
+    assert not registry.is_intact(uri)
+
+
+def test_an_sae_logged_without_sizes_counts_as_intact(monkeypatch, sae):
+    import mlflow
+
+    uri, folder = sae
+    monkeypatch.setattr("registry.artifacts.is_local", lambda location: False)
+    mlflow.MlflowClient().delete_model_version_tag(*uri.removeprefix("models:/").split("/"), "bytes")
+    (folder / "model.safetensors").unlink()
+    assert registry.is_intact(uri)
+
+
 def test_an_sae_whose_files_are_gone_or_lead_elsewhere_is_found(sae, lab):
     import shutil
 
