@@ -9,6 +9,9 @@ from typing import Any, get_args, get_origin
 
 from benchmark.errors import InputError
 
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
+"""What a value of each type is called in messages."""
+
 
 @cache
 def docs(config: type) -> dict[str, str]:
@@ -51,8 +54,8 @@ def _value(field: Field, text: str) -> Any:
         kind = next(item for item in get_args(kind) if item is not NoneType)
     if get_origin(kind) is tuple:
         item = get_args(kind)[0]
-        return tuple(_scalar(field.name, item, part.strip()) for part in text.split(",") if part.strip())
-    return _scalar(field.name, kind, text)
+        return tuple(scalar(field.name, item, part.strip()) for part in text.split(",") if part.strip())
+    return scalar(field.name, kind, text)
 
 
 def is_switch(config: type, name: str) -> bool:
@@ -60,13 +63,9 @@ def is_switch(config: type, name: str) -> bool:
     return next(field.type in (bool, bool | None) for field in fields(config) if field.name == name)
 
 
-def _scalar(name: str, kind: type, text: str) -> Any:
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise InputError(f"{name} must be true or false, got '{text}'.")
-        return text.lower() == "true"
+def scalar(name: str, kind: type, text: str) -> Any:
+    """Return a bool, a number or a string from its text; raises InputError for a text that is none."""
     try:
-        return kind(text)
-    except ValueError:
-        wanted = {int: "a whole number", float: "a number"}[kind]
-        raise InputError(f"{name} must be {wanted}, got '{text}'.") from None
+        return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+    except (ValueError, KeyError):
+        raise InputError(f"{name} must be {WORDS[kind]}, got '{text}'.") from None

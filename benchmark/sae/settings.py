@@ -6,12 +6,12 @@ from dataclasses import dataclass, fields
 from typing import Any, get_args, get_origin
 
 from benchmark.errors import InputError, unknown
+from benchmark.parameters import WORDS, scalar
 
 CHOICES = {"b_dec": ("zero", "mean", "median"), "selection": ("topk", "batchtopk")}
 OWN_FIELDS = ("learning_rate", "batch_size", "epochs")
 """Options that suites and commands have a field of their own for."""
 SHARES = ("warmup", "decay", "k_anneal")
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
 
 def _check_type(name: str, value: Any, kind: Any) -> None:
@@ -21,7 +21,7 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
         for item in value:
             _check_type(name, item, get_args(kind)[0])
     elif type(value) is not kind and not (kind is float and type(value) is int):
-        raise InputError(f"{name} must be {_WORDS[kind]}, got {value!r}.")
+        raise InputError(f"{name} must be {WORDS[kind]}, got {value!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,12 +160,5 @@ def parse_options(texts: Sequence[str]) -> dict[str, Any]:
 
 def _parse(name: str, kind: Any, text: str) -> Any:
     if get_origin(kind) is tuple:
-        return tuple(_parse(name, get_args(kind)[0], part) for part in text.split("/"))
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise InputError(f"{name} must be true or false, got '{text}'.")
-        return text.lower() == "true"
-    try:
-        return kind(text)
-    except ValueError:
-        raise InputError(f"{name} must be {_WORDS[kind]}, got '{text}'.") from None
+        return tuple(scalar(name, get_args(kind)[0], part) for part in text.split("/"))
+    return scalar(name, kind, text)
