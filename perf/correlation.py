@@ -24,9 +24,9 @@ import torch
 from numba import njit
 from scipy.sparse import csr_array
 
+from benchmark.cores import cores
 from benchmark.features import SparseFeatures
 from benchmark.metrics import chance, max_correlation, wmppc_layers
-from benchmark.metrics.correlation import available_cores
 from benchmark.metrics.kernel import AHEAD, prefetch
 from benchmark.metrics.prepared import prepare
 
@@ -97,7 +97,7 @@ def scattered_adds(ptr, rows, vals, indices, values, first, last, row):  # noqa:
 
 def bound(a: SparseFeatures, b: SparseFeatures) -> Job:
     """Return the job of the scattered additions alone, on all cores."""
-    p, threads = prepare(a), available_cores()
+    p, threads = prepare(a), cores()
     work = np.cumsum(p.counts)
     cuts = np.searchsorted(work, np.linspace(0, work[-1], 8 * threads + 1))
 
@@ -183,7 +183,7 @@ def scaling(n: int, m: int, k: int, rounds: int) -> None:
             seconds = medians({"ours": unprepared(a, b, max_correlation)}, rounds)["ours"]
             print(f"  {name} = {value:>7,}: {seconds * 1e3:7.1f} ms")
     a, b = (zipf_features(n, m, k, seed) for seed in (0, 1))
-    for threads in range(1, available_cores() + 1):
+    for threads in range(1, cores() + 1):
         job = unprepared(a, b, lambda x, y, threads=threads: max_correlation(x, y, threads=threads))
         print(f"  threads = {threads:>7,}: {medians({'ours': job}, rounds)['ours'] * 1e3:7.1f} ms")
 

@@ -16,8 +16,8 @@ from typing import Any
 from joblib import Parallel, delayed, parallel_config
 from tqdm import tqdm
 
+from benchmark.cores import all_cores
 from benchmark.errors import InputError, WorkError, unknown
-from benchmark.jobs.cores import all_cores
 from benchmark.jobs.units import Answer, Unit, active_job, end_all, watch
 from benchmark.main_memory import available_memory
 

@@ -7,9 +7,9 @@ from itertools import combinations
 import torch
 
 from benchmark.catalog import EncoderCard
+from benchmark.cores import cores
 from benchmark.encoders import hub
 from benchmark.jobs import rates
-from benchmark.jobs.cores import cores
 from benchmark.jobs.feature_samples import IMAGES
 from benchmark.jobs.layer_groups import layer_groups, training_bytes
 from benchmark.jobs.outline import encoder_outline

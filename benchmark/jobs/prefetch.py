@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmark.cores import cores
 from benchmark.datasets import PairedDataset
 from benchmark.encoders import Encoder
-from benchmark.jobs.cores import cores
 
 Inputs = dict[str, torch.Tensor]
 Rows = NDArray[np.int64]

@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 from PIL import Image
 from tqdm import tqdm
 
+from benchmark.cores import cores
 from benchmark.datasets import PairedDataset
-from benchmark.jobs.cores import cores
 
 SIDE = 96
 """Pixels of the longer side, at most; smaller images keep their size."""

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.cores import all_cores
 from benchmark.errors import InputError, WorkError
-from benchmark.jobs.cores import all_cores
 from benchmark.jobs.memory import AT_A_TIME
 from benchmark.jobs.tracking import PARENT, RECORDED
 

@@ -10,9 +10,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from benchmark import worlds
+from benchmark.cores import cores
 from benchmark.features import SparseFeatures
 from benchmark.metrics import chance_measures, crossfit_both, wmppc
-from benchmark.metrics.correlation import available_cores
 from benchmark.worlds import World, WorldConfig
 
 CLOSE = 0.02
@@ -143,7 +143,7 @@ def in_threads(work: Callable[[Item], Result], items: Sequence[Item], title: str
     The kernels use all cores by themselves; what lies between them does not.
     """
     with (
-        ThreadPoolExecutor(min(available_cores(), MOST_AT_A_TIME)) as pool,
+        ThreadPoolExecutor(min(cores(), MOST_AT_A_TIME)) as pool,
         tqdm(total=len(items), desc=title, unit="world", mininterval=0.5) as bar,
     ):
         started = [pool.submit(work, item) for item in items]

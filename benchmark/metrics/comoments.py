@@ -13,9 +13,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from benchmark.cores import cores
 from benchmark.features import DenseFeatures, Features, SparseFeatures
 from benchmark.metrics import kernel
-from benchmark.metrics.correlation import available_cores, check_same_samples
+from benchmark.metrics.correlation import check_same_samples
 
 
 class Moments(NamedTuple):
@@ -93,7 +94,7 @@ def comoments(
     own, other = _side(source), _side(target)
     chosen = slice(latents.start, latents.stop)
     if isinstance(own, _Slots) and isinstance(other, _Slots):
-        products = _sparse_products(own, other, latents, threads or available_cores())
+        products = _sparse_products(own, other, latents, threads or cores())
         products -= np.outer(own.mean[chosen] * source.n_samples, other.mean)
     else:
         products = own.dense()[:, chosen].T @ other.dense()

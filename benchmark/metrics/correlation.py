@@ -3,7 +3,6 @@
 Definition: arXiv 2507.18512, section 3 (rho_i^{A->B} = max_j Pearson(f_i^A, f_j^B) over samples).
 """
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.cores import cores
 from benchmark.features import DenseFeatures, Features, SparseFeatures
 from benchmark.metrics import dense, kernel
 from benchmark.metrics.prepared import Prepared, prepare, prepare_all
@@ -52,7 +52,7 @@ def max_correlation(source: Side, target: Side, *, device: str = "cpu", threads:
     sources, targets = layers(source), layers(target)
     check_same_samples(sources, targets)
     if device == "cpu":
-        prepare_all([*sources, *targets], threads or available_cores())
+        prepare_all([*sources, *targets], threads or cores())
     best = Maxima([f.n_latents for f in sources], [f.n_latents for f in targets])
     for a, left in enumerate(sources):
         for b, right in enumerate(targets):
@@ -118,7 +118,7 @@ def sparse_maxima(
     The cost is N * k_a * k_b additions plus m * n comparisons. Rows of constant latents are left out.
     """
     m, n = len(a.mean), len(b.mean)
-    threads = threads or available_cores()
+    threads = threads or cores()
     scales = {kind: _scales(a, b, kind) for kind in PRECISIONS}
     row, row_arg = np.full(m, -2, np.float32), np.full(m, -1, np.int32)
     parts, lock = iter(_parts(a, b, threads)), threading.Lock()
@@ -173,13 +173,6 @@ def finish(
     return PairMaxima(
         *one(row, row_arg, row_constant, column_constant), *one(column, column_arg, column_constant, row_constant)
     )
-
-
-def available_cores() -> int:
-    """Return the number of cores that this process may keep busy, OMP_NUM_THREADS at most."""
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, min(there, int(wanted))) if wanted.isdigit() else there
 
 
 def _scales(a: Prepared, b: Prepared, kind: type) -> tuple[NDArray, NDArray, NDArray, NDArray]:

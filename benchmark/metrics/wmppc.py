@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from benchmark.cores import cores
 from benchmark.features import Features
-from benchmark.metrics.correlation import Maxima, Side, available_cores, check_same_samples, layer_pair, layers
+from benchmark.metrics.correlation import Maxima, Side, check_same_samples, layer_pair, layers
 from benchmark.metrics.prepared import prepare_all
 
 Aggregate = Literal["layer_mean", "global"]
@@ -79,7 +80,7 @@ def wmppc_layers(
         if not activity.any():
             raise ValueError(dead_layer(position, len(weights)))
     if device == "cpu":
-        prepare_all([*sources, *targets], available_cores())
+        prepare_all([*sources, *targets], cores())
     best = Maxima(sizes, [f.n_latents for f in targets])
     matrix = np.empty((len(sources), len(targets)))
     for a, left in enumerate(sources):

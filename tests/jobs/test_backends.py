@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.cores import all_cores
 from benchmark.errors import InputError, WorkError
 from benchmark.jobs import backends, tracking
 from benchmark.jobs.backends import Backend, fan_out
-from benchmark.jobs.cores import all_cores, cores
 from benchmark.jobs.units import Answer, Unit
 
 GIB = 1 << 30
@@ -62,16 +62,6 @@ def test_units_share_this_machine_as_cores_and_memory_allow(monkeypatch, there, 
     monkeypatch.setattr(backends, "all_cores", lambda: there)
     monkeypatch.setattr(backends, "available_memory", lambda: memory and memory * GIB)
     assert Backend(workers=workers).processes(units, device) == wanted
-
-
-def test_threads_keep_to_what_the_environment_says(monkeypatch):
-    from benchmark.metrics.correlation import available_cores
-
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert cores() == available_cores() == 1
-    for text in ("", "many", "99999"):
-        monkeypatch.setenv("OMP_NUM_THREADS", text)
-        assert cores() == available_cores() == all_cores()
 
 
 def told(text):
