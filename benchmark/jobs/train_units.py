@@ -23,17 +23,20 @@ Found = list[tuple[int, str, bool]]
 def train_elsewhere(plan: Plan, dataset: PairedDataset) -> dict[str, Callable[[], list[Trained]]]:
     """Train the encoders of a plan in other processes: {encoder: function that returns its train runs, or raises}.
 
-    An encoder that is not in it is for this process: all are, where other processes would not help, and those whose
-    runs are all there.
+    An encoder that is not in it is for this process: all are, where other processes would not help. Of an encoder
+    whose runs are all there, the function returns them.
     """
     left: Sequence[EncoderCard] = plan.encoders
+    there: dict[str, Callable[[], list[Trained]]] = {}
     if not plan.backend.elsewhere:
         if not plan.backend.processes(len(left), plan.device):
             return {}
-        left = [card for card in left if _is_unfinished(plan, card, dataset)]
+        found = {card.name: _all_finished(plan, card, dataset) for card in left}
+        there = {name: partial(list, runs) for name, runs in found.items() if runs}
+        left = [card for card in left if card.name not in there]
     processes = plan.backend.processes(len(left), plan.device)
     if not left or not (processes or plan.backend.elsewhere):
-        return {}
+        return there
     known = dataset.fingerprint, dataset.content_hash, dataset.grouping_hash
     asked = replace(plan, encoders=(), suite=replace(plan.suite, dataset=_place(plan.suite.dataset)))
     units = [
@@ -41,16 +44,18 @@ def train_elsewhere(plan: Plan, dataset: PairedDataset) -> dict[str, Callable[[]
         for card in left
     ]
     answers = fan_out(plan.backend, processes, units, "train", "encoder")
-    return {card.name: partial(_trained, card, answer) for card, answer in zip(left, answers, strict=True)}
+    return there | {card.name: partial(_trained, card, answer) for card, answer in zip(left, answers, strict=True)}
 
 
-def _is_unfinished(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> bool:
+def _all_finished(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> list[Trained]:
+    """Return the finished runs of all seeds, in the order of the seeds; none if one is missing."""
     from benchmark.jobs.train import finished, seed_keys
 
     try:
-        return len(finished(plan, card, seed_keys(plan, card, dataset)[1])) < len(plan.suite.seeds)
+        done = finished(plan, card, seed_keys(plan, card, dataset)[1])
     except Exception:  # the unit says what is wrong with this encoder
-        return True
+        return []
+    return [done[seed] for seed in plan.suite.seeds] if len(done) == len(plan.suite.seeds) else []
 
 
 def _trained(card: EncoderCard, answer: Answer) -> list[Trained]:
