@@ -5,22 +5,18 @@ each pass over the data: passes differ in layers and tokens.
 """
 
 import contextlib
-import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from benchmark.jobs.abandoned import remove_abandoned
 from benchmark.jobs.activation_files import file_of, name, read_progress, undamaged
 from benchmark.jobs.keys import content_key
 from benchmark.jobs.plan import ALL_TOKENS
-
-ABANDONED_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -88,18 +84,11 @@ def read_activations(inner: Path, layers: Sequence[int], n_samples: int, tokens:
         return None
 
 
-def remove_abandoned(parent: Path) -> None:
+def remove_unfinished(parent: Path) -> None:
     """Remove unfinished passes that nobody has written to for 30 days; younger ones can still be gone on with."""
-    for inner in parent.glob("*/*/"):
-        # Another process may finish or remove a folder at any moment.
-        with contextlib.suppress(OSError, Timeout):
-            if time.time() - _written(inner) < ABANDONED_DAYS * 86400:
-                continue
-            with FileLock(f"{inner.parent}.lock", timeout=0):
-                done = read_progress(inner)
-                if done is None or done[0] != done[1].n_samples:
-                    shutil.rmtree(inner, ignore_errors=True)
+    remove_abandoned(parent.glob("*/*/"), lambda inner: inner.parent, _is_finished)
 
 
-def _written(folder: Path) -> float:
-    return max(path.stat().st_mtime for path in [folder, *folder.iterdir()])
+def _is_finished(inner: Path) -> bool:
+    done = read_progress(inner)
+    return done is not None and done[0] == done[1].n_samples

@@ -20,7 +20,7 @@ from benchmark.jobs.activation_cache import (
     find_activations,
     pass_folder,
     read_activations,
-    remove_abandoned,
+    remove_unfinished,
 )
 from benchmark.jobs.activation_files import Layout, Writer, name
 from benchmark.jobs.extraction_sizes import batch_and_shard, token_slots
@@ -67,7 +67,7 @@ def extract(
             return found
         inner = pass_folder(folder, layers, tokens)
         try:
-            remove_abandoned(folder.parent)
+            remove_unfinished(folder.parent)
             try:
                 _fill(encoder, dataset, layers, inner, tokens)
             except ValueError:  # these samples can never be finished

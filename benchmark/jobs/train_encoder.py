@@ -41,7 +41,7 @@ def train_seeds(
     from benchmark.jobs.group_training import train_in_groups
     from benchmark.jobs.heldout_tokens import heldout_tokens
     from benchmark.jobs.quality_tables import QualityTables
-    from benchmark.jobs.training_folder import remove_abandoned
+    from benchmark.jobs.training_folder import remove_unfinished
     from benchmark.jobs.training_vectors import evaluator, held_back
     from benchmark.sae.reconstruction import baseline
 
@@ -54,7 +54,7 @@ def train_seeds(
     if plan.training.patience:
         rows, deciding = held_back(rows, dataset.groups)
         evaluate = evaluator(activations.pooled, deciding)
-    remove_abandoned(work.parent)
+    remove_unfinished(work.parent)
     vectors = _training_vectors(plan, card, dataset, found, rows)
     logs = train_in_groups(plan, card.name, widths, vectors, list(key), memory_budget(plan.device), work, evaluate)
     # Also where training starts b_dec at 0: it soon learns the mean, and without it few latents ever fire.

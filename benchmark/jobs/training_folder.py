@@ -5,16 +5,13 @@
 left is gone on with by the next one that has the same key.
 """
 
-import contextlib
 import json
 import shutil
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from benchmark import tensor_file
+from benchmark.jobs.abandoned import remove_abandoned
 from benchmark.sae import TopKSAE, TrainingLog, read_sae, write_sae
 from benchmark.sae.checkpoint import sync
 from benchmark.sae.files import WEIGHTS
@@ -22,7 +19,6 @@ from registry.artifacts import file_hash
 
 Key = tuple[int, int]
 """Layer and seed."""
-ABANDONED_DAYS = 30
 LOG, GROUP, CHECKPOINT = "log.safetensors", "group.json", "checkpoint"
 KIND = "training-log"
 
@@ -84,15 +80,9 @@ def end_group(folder: Path) -> None:
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
 
 
-def remove_abandoned(parent: Path) -> None:
+def remove_unfinished(parent: Path) -> None:
     """Remove the folders of trainings that nobody has gone on with for 30 days."""
-    for folder in parent.glob("*/"):
-        # Another process may finish or remove a folder at any moment.
-        with contextlib.suppress(OSError, Timeout):
-            written = max(path.stat().st_mtime for path in [folder, *folder.rglob("*")])
-            if time.time() - written > ABANDONED_DAYS * 86400:
-                with FileLock(f"{folder}.lock", timeout=0):
-                    shutil.rmtree(folder, ignore_errors=True)
+    remove_abandoned(parent.glob("*/"), lambda folder: folder)
 
 
 def _home(folder: Path, layer: int, seed: int) -> Path:

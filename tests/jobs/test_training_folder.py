@@ -8,13 +8,13 @@ import pytest
 import torch
 from filelock import FileLock
 
+from benchmark.jobs.abandoned import ABANDONED_DAYS
 from benchmark.jobs.training_folder import (
-    ABANDONED_DAYS,
     begin_group,
     end_group,
     finished_log,
     interrupted_group,
-    remove_abandoned,
+    remove_unfinished,
     trained_sae,
     write_finished,
 )  # fmt: skip
@@ -78,6 +78,6 @@ def test_folders_that_nobody_went_on_with_are_removed_unless_someone_holds_them(
         for path in [*(tmp_path / name).rglob("*"), tmp_path / name]:
             os.utime(path, (long_ago, long_ago))
     with FileLock(tmp_path / "held.lock"):
-        remove_abandoned(tmp_path)
+        remove_unfinished(tmp_path)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"young", "held"}
-    remove_abandoned(tmp_path / "nowhere")
+    remove_unfinished(tmp_path / "nowhere")
