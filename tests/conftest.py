@@ -1,7 +1,9 @@
 """Every test runs offline, with few threads, and against a store of its own."""
 
+import contextlib
 import importlib.util
 import os
+import sqlite3
 from pathlib import Path
 
 os.environ.update(HF_HUB_OFFLINE="1", MLFLOW_DISABLE_TELEMETRY="true", TOKENIZERS_PARALLELISM="false")
@@ -23,6 +25,22 @@ def builders():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """A SQLite store without runs: making one takes seconds, copying it does not."""
+    import registry
+
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
+        registry.connect()
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE experiments SET artifact_location = ?", (f"{path.parent}/mlruns/0",))
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
 
 
 def pytest_configure(config):

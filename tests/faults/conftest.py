@@ -89,20 +89,6 @@ def warm():
     process.close()
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    """A SQLite store without runs: making one takes seconds, copying it does not."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
-        registry.connect()
-    with contextlib.closing(sqlite3.connect(path)) as database, database:
-        database.execute("UPDATE experiments SET artifact_location = ?", (f"{path.parent}/mlruns/0",))
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return path
-
-
 class Lab:
     """A folder in which jobs run, and what they left there."""
 

@@ -75,18 +75,6 @@ def tiny(command):
     return lambda *more, encoders="cards.yaml": command("compare", "--encoders", encoders, *TINY, *more)
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    """A SQLite store without runs: making one takes seconds, copying it does not."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
-        registry.connect()
-    with sqlite3.connect(path) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return path
-
-
 @pytest.fixture
 def lab(empty_database, tmp_path, monkeypatch):
     """Work in an empty folder with a store of its own."""

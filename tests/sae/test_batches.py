@@ -10,25 +10,6 @@ from benchmark.sae.batches import draw, mean, n_items, row_not_finite, steps
 CONFIG = TrainConfig(learning_rate=2e-3, batch_size=64, epochs=2)
 
 
-@pytest.fixture
-def activations():
-    rng = np.random.default_rng(0)
-    return {layer: rng.standard_normal((500, 12)).astype(np.float32) for layer in (0, 3)}
-
-
-@pytest.fixture
-def pools(activations):
-    """Two layers of 500 rows with up to 3 tokens, NaN behind the real ones; a third layer has fewer."""
-    rng = np.random.default_rng(5)
-    counts = rng.integers(0, 4, 500).astype(np.int32)
-    counts = {0: counts, 3: counts.copy(), 7: np.minimum(counts, 1)}
-    activations[7] = rng.standard_normal((500, 12)).astype(np.float32)
-    tokens = {layer: rng.standard_normal((500, 3, 12)).astype(np.float32) for layer in counts}
-    for layer, stored in counts.items():
-        tokens[layer][np.arange(3) >= stored[:, None]] = np.nan
-    return {"activations": activations, "tokens": tokens, "counts": counts}
-
-
 def items(pools, layer, rows):
     """Every vector that a layer may show, one row at a time: the plain form of the definition."""
     found = []

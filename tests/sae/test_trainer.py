@@ -33,12 +33,6 @@ def run(activations, seeds, config=CONFIG, m=48, k=4):
     return saes, {key: log.loss for key, log in logs.items()}
 
 
-@pytest.fixture
-def activations():
-    rng = np.random.default_rng(0)
-    return {layer: rng.standard_normal((500, 12)).astype(np.float32) for layer in (0, 3)}
-
-
 def test_saes_trained_together_equal_saes_trained_alone_bit_for_bit(activations):
     together, _ = run(activations, [0, 1, 2])
     for layer, x in activations.items():
@@ -55,19 +49,6 @@ def test_seeds_draw_their_own_weights_and_order(activations):
     first = next(batches)
     assert not torch.equal(first[0, 0], first[0, 1])
     assert len(losses[0, 0]) == steps(500, CONFIG) == 16
-
-
-@pytest.fixture
-def pools(activations):
-    """Two layers of 500 rows with up to 3 tokens, NaN behind the real ones; a third layer has fewer."""
-    rng = np.random.default_rng(5)
-    counts = rng.integers(0, 4, 500).astype(np.int32)
-    counts = {0: counts, 3: counts.copy(), 7: np.minimum(counts, 1)}
-    activations[7] = rng.standard_normal((500, 12)).astype(np.float32)
-    tokens = {layer: rng.standard_normal((500, 3, 12)).astype(np.float32) for layer in counts}
-    for layer, stored in counts.items():
-        tokens[layer][np.arange(3) >= stored[:, None]] = np.nan
-    return {"activations": activations, "tokens": tokens, "counts": counts}
 
 
 def test_training_on_tokens_beside_other_layers_equals_training_alone(pools):
