@@ -76,7 +76,7 @@ def held_out_rho(source: Side, target: Side, *, folds: int = 5, seed: int = 0) -
     Raises ValueError when the features belong to different samples or there are fewer groups than two a fold.
     """
     (parts, *_), _ = _fold_sums(layers(source), layers(target), folds, seed, resamples=0, ways=1)
-    return _total(parts).correlations()[0]
+    return total_sums(parts).correlations()[0]
 
 
 def held_out_rho_both(
@@ -84,7 +84,7 @@ def held_out_rho_both(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return `held_out_rho` of source to target and of target to source, at the cost of one of them."""
     found, _ = _fold_sums(layers(source), layers(target), folds, seed, resamples=0, ways=2)
-    there, back = (_total(parts).correlations()[0] for parts in found)
+    there, back = (total_sums(parts).correlations()[0] for parts in found)
     return there, back
 
 
@@ -95,7 +95,7 @@ def _crossfit(
     sources, targets = layers(source), layers(target)
     found, draws = _fold_sums(sources, targets, folds, seed, resamples, ways)
     return [
-        _joined(parts, [f.n_latents for f in own], aggregate, draws)
+        joined(parts, [f.n_latents for f in own], aggregate, draws)
         for parts, own in zip(found, (sources, targets), strict=False)
     ]
 
@@ -110,11 +110,11 @@ def _fold_sums(
     groups = shared_groups(sources, targets)
     rng = np.random.default_rng(seed)
     fold = make_folds(groups, folds, rng)
-    block, draws = _resampling(groups, fold, folds, resamples, rng)
+    block, draws = block_draws(groups, fold, folds, resamples, rng)
     # All samples of a fold, and all but one block: only the influence of blocks needs the latter.
     counts = np.vstack([np.ones(BLOCKS), 1 - np.eye(BLOCKS)]) if resamples else np.ones((1, BLOCKS))
     sides = sources, targets
-    scales = [np.concatenate([_one_over_spread(f) for f in side]) for side in sides]
+    scales = [np.concatenate([one_over_spread(f) for f in side]) for side in sides]
     found: list[list[Sums]] = [[] for _ in range(ways)]
     for f in range(folds):
         inside, rows = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
@@ -127,19 +127,19 @@ def _fold_sums(
     return found, draws
 
 
-def _total(parts: list[Sums]) -> Sums:
+def total_sums(parts: list[Sums]) -> Sums:
     """Return the sums over whole folds, (1, m)."""
     return Sums(*(sum(part[:1] for part in column) for column in zip(*parts, strict=True)))
 
 
-def _one_over_spread(features: Features) -> NDArray[np.float64]:
+def one_over_spread(features: Features) -> NDArray[np.float64]:
     """Return one over the standard deviation of each feature over all samples, 1 for constant ones."""
     found = moments(features)
     varies = (found.low != found.high) & (found.squares > 0)
     return np.sqrt(features.n_samples / np.where(varies, found.squares, features.n_samples))
 
 
-def _resampling(
+def block_draws(
     groups: NDArray[np.int64], fold: NDArray[np.int64], k: int, resamples: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return each sample's block within its fold (N,), groups whole, and how often draws use it, (R, k, BLOCKS)."""
@@ -153,11 +153,11 @@ def _resampling(
     return block, draws
 
 
-def _joined(parts: list[Sums], sizes: list[int], aggregate: Aggregate, counts: NDArray[np.int64]) -> CrossFit:
+def joined(parts: list[Sums], sizes: list[int], aggregate: Aggregate, counts: NDArray[np.int64]) -> CrossFit:
     """Return the value over all folds, and draws by the influence of each fold's blocks; counts (R, folds, BLOCKS)."""
     if aggregate not in ("layer_mean", "global"):
         raise ValueError(f"aggregate must be 'layer_mean' or 'global', got '{aggregate}'.")
-    whole = _total(parts)
+    whole = total_sums(parts)
     value, of_layers = _value(whole, sizes, aggregate)
     if not len(counts):
         return CrossFit(float(value[0]), np.nan, np.nan, np.empty(0))

@@ -9,7 +9,7 @@ from planted import bernoulli, hostile_pairs, scrambled, topk
 
 from benchmark.features import DenseFeatures, SparseFeatures
 from benchmark.metrics import crossfit, crossfit_both, held_out_rho, wmppc_layers
-from benchmark.metrics.crossfit import _resampling
+from benchmark.metrics.crossfit import block_draws
 from benchmark.metrics.groups import folds as make_folds
 
 sparse = SparseFeatures.from_dense
@@ -123,7 +123,7 @@ def test_a_draw_moves_the_value_by_what_it_loses_without_each_block():
     groups = np.arange(200)
     rng = np.random.default_rng(0)
     fold = make_folds(groups, 4, rng)
-    block, draws = _resampling(groups, fold, 4, 3, rng)
+    block, draws = block_draws(groups, fold, 4, 3, rng)
     found = crossfit_both(sparse(a), sparse(b), folds=4, resamples=3, aggregate="global")[0]
 
     def value(kept):  # with one candidate the partners cannot change
