@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[type, str, str]] = {
     "compare": (configs.CompareConfig, "benchmark.jobs.compare", "compare"),
     "train": (configs.TrainJobConfig, "benchmark.jobs.train", "train_suite"),
     "sweep": (configs.SweepConfig, "benchmark.jobs.sweep", "sweep"),
+    "layers": (configs.LayersConfig, "benchmark.jobs.layers", "compare_layers"),
     "validate": (configs.ValidateConfig, "benchmark.jobs.validate", "validate"),
     "pretrain": (configs.PretrainConfig, "benchmark.jobs.pretrain", "pretrain"),
     "export": (configs.ExportConfig, "benchmark.jobs.exchange", "export"),

@@ -244,3 +244,11 @@ class ReportConfig:
     """Suites or ids of compare runs, separated by commas (empty: the newest of every suite and dataset)."""
     output: str = "report"
     """Folder to write report.html, report.md, report.tex and tables.tex into; files of these names are replaced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayersConfig(ExperimentConfig):
+    """Compare every layer with every layer: image with text encoders (two encoders: these), each with itself."""
+
+    layers: str = "all"
+    """all, or two block indices or more separated by commas."""

@@ -183,22 +183,25 @@ def drawn_cell(part: pd.DataFrame, draws: Mapping[tuple, Draws], rng: np.random.
         (s, t): draws[first.recorded_on, first["aggregate"], (first.source, s), (first.target, t)]
         for s, t in zip(part.source_seed, part.target_seed, strict=True)
     }
-    return _resampled(drawn, rng, own=first.source == first.target)
+    return resampled(drawn, rng, own=first.source == first.target)
 
 
-def _resampled(
+def resampled(
     drawn: Mapping[tuple[int, int], NDArray[np.float64]], rng: np.random.Generator, *, own: bool
 ) -> NDArray[np.float64]:
-    """Return one cell mean per draw of groups, over seeds drawn with replacement."""
+    """Return the mean (R, ...) over pairs of seeds, drawn with replacement, of draws (R, ...) of groups of each pair.
+
+    own: both sides are one encoder, so that its seeds are drawn once.
+    """
     sources, targets = sorted({s for s, _ in drawn}), sorted({t for _, t in drawn})
-    values = np.empty(RESAMPLES)
-    for r in range(RESAMPLES):
-        picked: list[float] = []
+    values = np.empty_like(next(iter(drawn.values())))
+    for r in range(len(values)):
+        picked: list[NDArray[np.float64]] = []
         while not picked:  # on the diagonal all drawn seeds may be one
             left = rng.choice(sources, len(sources))
             right = left if own else rng.choice(targets, len(targets))
             picked = [drawn[int(s), int(t)][r] for s in left for t in right if (int(s), int(t)) in drawn]
-        values[r] = np.mean(picked)
+        values[r] = np.mean(picked, axis=0)
     return values
 
 
