@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[type, str, str]] = {
     "train": (configs.TrainJobConfig, "benchmark.jobs.train", "train_suite"),
     "sweep": (configs.SweepConfig, "benchmark.jobs.sweep", "sweep"),
     "layers": (configs.LayersConfig, "benchmark.jobs.layers", "compare_layers"),
+    "reproduce": (configs.ReproduceConfig, "benchmark.jobs.reproduce", "reproduce"),
     "validate": (configs.ValidateConfig, "benchmark.jobs.validate", "validate"),
     "pretrain": (configs.PretrainConfig, "benchmark.jobs.pretrain", "pretrain"),
     "export": (configs.ExportConfig, "benchmark.jobs.exchange", "export"),

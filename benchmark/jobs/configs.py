@@ -252,3 +252,15 @@ class LayersConfig(ExperimentConfig):
 
     layers: str = "all"
     """all, or two block indices or more separated by commas."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceConfig(LayersConfig):
+    """Repeat the first experiments of arXiv 2507.18512: its figures beside ours, layers, distinguishing features."""
+
+    image: str = ""
+    """Image tower of a contrastive pair among the encoders, in the part of CLIP (empty: CLIP's, or the first)."""
+    vision: str = ""
+    """Vision-only encoder in the part of DINOv2 (empty: DINOv2, a self-supervised one, or the first)."""
+    language: str = ""
+    """Text-only encoder in the part of BERT (empty: BERT, or the first)."""

@@ -157,8 +157,8 @@ def _text(material: Material, tables: Mapping[str, pd.DataFrame]) -> str:
     ]
     lines = [
         f"Cross-fitted wMPPC, {report.counted(int(pairs.n_samples.iloc[0]), 'sample')} of {material.dataset.name}; "
-        "all layers: each source layer against all target layers together; in last quarter: what of it is due to partners in "
-        "the last quarter of the target's layers",
+        "all layers: each source layer against all target layers together; in last quarter: what of it is due to "
+        "partners in the last quarter of the target's layers",
         "", report.text_table(header, shown), "", *concentration_sentences(tables["concentration"]),
         *diagonal_sentences(tables["diagonal"]), *cautions(material, pairs),
     ]  # fmt: skip
