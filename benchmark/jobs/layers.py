@@ -76,9 +76,16 @@ def wanted_pairs(cards: Sequence[EncoderCard], seeds: int) -> set[Names]:
     return {*chosen, *(frozenset([card.name]) for card in cards if seeds > 1)}
 
 
+def require_layers(plan: Plan, command: str) -> None:
+    """Raise InputError unless several layers are asked for."""
+    if plan.layers != "all" and (plan.layers == "last" or len(plan.layers) < 2):
+        raise InputError(
+            f"{command} compares layers with each other: set layers to all or to two block indices or more."
+        )
+
+
 def _check(plan: Plan) -> None:
-    if plan.layers == "last" or len(plan.layers) < 2:
-        raise InputError("layers compares layers with each other: set layers to all or to two block indices or more.")
+    require_layers(plan, "layers")
     if len(plan.encoders) == 1 and len(plan.suite.seeds) < 2:
         raise InputError(
             f"encoder '{plan.encoders[0].name}' alone is compared with itself across seeds; give two seeds or more."

@@ -26,7 +26,7 @@ from benchmark.jobs.experiment import Findings, Material, run_experiment
 from benchmark.jobs.layer_pairs import cell_table, layer_matrices
 from benchmark.jobs.layer_summary import Matrices, diagonal_sentences, diagonal_table, pair_table
 from benchmark.jobs.layer_values import ALL, LAST, value_of
-from benchmark.jobs.layers import cautions, draw
+from benchmark.jobs.layers import cautions, draw, require_layers
 from benchmark.jobs.plan import make_plan
 from benchmark.jobs.published import CHANCE_AT_COCO, DATASETS, Roles, orderings, roles
 from benchmark.jobs.reproduced_values import ordering_table, published_table
@@ -40,8 +40,7 @@ SIGNIFICANT = 0.05
 def reproduce(config: ReproduceConfig) -> int:
     """Run the `reproduce` command; returns its exit code."""
     plan = make_plan(config)
-    if plan.layers == "last" or len(plan.layers) < 2:
-        raise InputError("reproduce compares layers too: set layers to all or to two block indices or more.")
+    require_layers(plan, "reproduce")
     if len(plan.suite.seeds) < 2:
         raise InputError("reproduce compares an encoder's layers with its own under another seed; give two seeds.")
     who = roles(plan.encoders, config.image, config.vision, config.language)

@@ -20,6 +20,7 @@ from benchmark.jobs.layer_values import ALL, LAST, Value, mean_value, value_of
 from benchmark.jobs.published import DATASETS, VALUES, Ordering, Published, Roles, is_papers
 from benchmark.jobs.reproduced_weights import self_value, weight_values
 
+ROUNDING = 1e-6
 Matrices = Mapping[tuple[str, str], LayerMatrices]
 
 
@@ -114,24 +115,28 @@ def _row(
     material: Material,
     cards: Mapping[str, EncoderCard],
 ) -> dict[str, Any]:
-    low, high = value.interval
-    # A cross-fitted interval moved to the naive value; a value without draws is exact.
-    ends = (value.naive + low - value.crossfit, value.naive + high - value.crossfit)
-    ends = ends if np.isfinite(ends).all() else (value.naive, value.naive)
     names = list(dict.fromkeys(name for key in used for name in key))
     exact = published.claim == "self"  # whatever the encoders and the data
-    comparable = exact or (
-        material.plan.suite.dataset in DATASETS and all(is_papers(cards[name]) for name in names)
-    )  # fmt: skip
-    meets = bool(ends[0] - 1e-6 <= published.high and published.low <= ends[1] + 1e-6)
-    direction = ""
-    if published.claim.endswith("_change"):
-        up = published.low > 0
-        direction = "undecided" if low <= 0 <= high else "same" if (low > 0) == up else "opposite"
+    papers = material.plan.suite.dataset in DATASETS and all(is_papers(cards[name]) for name in names)
     who = f"{names[0]} to {names[1]}" if len(used) == 1 and len(names) == 2 else ", ".join(names)
     return {
         "claim": published.claim, "what": published.what, "printed": published.printed, "place": published.place,
-        "layers": layers, "encoders": who, "ours": value.naive, "low": ends[0], "high": ends[1],
+        "layers": layers, "encoders": who, **agreement(published, value, exact or papers),
+    }  # fmt: skip
+
+
+def agreement(published: Published, value: Value, comparable: bool) -> dict[str, Any]:
+    """Return the columns of `published_table` from `ours` on."""
+    low, high = value.interval
+    # The cross-fitted interval moved to the naive value; a value without draws is exact.
+    ends = (value.naive + low - value.crossfit, value.naive + high - value.crossfit)
+    ends = ends if np.isfinite(ends).all() else (value.naive, value.naive)
+    meets = bool(ends[0] - ROUNDING <= published.high and published.low <= ends[1] + ROUNDING)
+    direction = ""
+    if published.claim.endswith("_change"):
+        direction = "undecided" if low <= 0 <= high else "same" if (low > 0) == (published.low > 0) else "opposite"
+    return {
+        "ours": value.naive, "low": ends[0], "high": ends[1],
         "chance": value.chance, "crossfit": value.crossfit, "crossfit_low": low, "crossfit_high": high,
         "comparable": comparable, "agrees": ("yes" if meets else "no") if comparable else "not comparable",
         "direction": direction,
