@@ -7,7 +7,7 @@ places were not looked up in the PDF when this table was written, so it says wha
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from benchmark.catalog import EncoderCard
+from benchmark.catalog import EncoderCard, SuiteCard, find_card
 from benchmark.errors import InputError, unknown
 from benchmark.jobs.encoder_pairs import twin
 
@@ -16,6 +16,12 @@ FAMILIES = ("clip", "dfn", "siglip2", "vit", "dinov2", "mambavision", "bert", "d
 """Families of the paper's encoders, as their cards name them."""
 CHANCE_AT_COCO = (0.022, 0.030)
 """Naive wMPPC of features that share nothing, at COCO's 118,287 samples (6,144 to 8,192 features, 32 active)."""
+
+SIMILARITIES = ("towers", "range_low", "range_high", "vision_text", "cross_all", "cross_last")
+"""Claims that are a wMPPC of different encoders, which chance lifts."""
+
+CLIP_SIZES = {"towers": "b", "weight_correlation": "l", "weight_variation": "l"}
+"""Claims about CLIP alone -> its size, ViT-B/32 or ViT-L/14; the others are about all encoders."""
 
 
 class Published(NamedTuple):
@@ -28,6 +34,14 @@ class Published(NamedTuple):
     high: float
     printed: str
     place: str
+
+    def above_chance(self) -> tuple[float, float]:
+        """Return the printed value as a part of what is possible above the two ends of `CHANCE_AT_COCO`; else NaN."""
+        if self.claim not in SIMILARITIES:
+            return float("nan"), float("nan")
+        value = (self.low + self.high) / 2
+        low, high = (max((value - chance) / (1 - chance), 0.0) for chance in CHANCE_AT_COCO[::-1])
+        return low, high
 
 
 def _printed(claim: str, what: str, text: str, place: str, half_unit: float | None = None) -> Published:
@@ -85,8 +99,25 @@ class Roles(NamedTuple):
 
 
 def is_papers(card: EncoderCard, family: str = "") -> bool:
-    """Whether a card is one of the paper's encoders (of a family): its size label is b or l."""
+    """Whether a card is one of the paper's encoders (of a family), by its family and its size label, b or l."""
     return card.size in ("b", "l") and (card.family == family if family else card.family in FAMILIES)
+
+
+def comparable(claim: str, dataset: str, used: Sequence[EncoderCard], cards: Sequence[EncoderCard]) -> bool:
+    """Whether ours is of the encoders and of the data that a figure of the paper is of.
+
+    A figure of CLIP needs CLIP's towers of that size, one of all encoders needs them all. `used` are the encoders that
+    ours is of, `cards` those of the suite. An SAE with itself needs nothing.
+    """
+    if claim == "self":
+        return True
+    if dataset not in DATASETS:
+        return False
+    if claim in CLIP_SIZES:
+        return all(is_papers(card, "clip") and card.size == CLIP_SIZES[claim] for card in used)
+    papers = [find_card(EncoderCard, name) for name in find_card(SuiteCard, "paper").encoders]
+    kinds = {(card.family, card.size, card.modality) for card in cards}
+    return all((card.family, card.size, card.modality) in kinds for card in papers) and all(map(is_papers, used))
 
 
 def roles(cards: Sequence[EncoderCard], image: str, vision: str, language: str) -> Roles:

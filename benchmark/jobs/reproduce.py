@@ -132,7 +132,8 @@ def _text(material: Material, who: Roles, tables: Mapping[str, pd.DataFrame]) ->
         *_stand_ins(material, who),
         "", "(a) The paper's figures and ours (naive, as the paper's; 95 % intervals)", "",
         _published_text(tables["published"]), "",
-        f"At COCO's size features that share nothing reach {CHANCE_AT_COCO[0]} to {CHANCE_AT_COCO[1]}; here as said.",
+        f"Above chance: the paper's value less the {CHANCE_AT_COCO[0]:.3f} to {CHANCE_AT_COCO[1]:.3f} that features "
+        "with nothing in common reach at COCO's size, as a part of what is left to 1. Chance: ours, at this size.",
         "", "Orderings that the paper's reviewers found odd (cross-fitted)", *_ordering_sentences(tables["orderings"]),
         "", f"(b) Layers of {who.vision.name}", *diagonal_sentences(tables["diagonal"]),
         "", f"(c) Features of {who.image.name} that {who.language.name} has and {who.vision.name} has not",
@@ -157,10 +158,14 @@ def _published_text(table: pd.DataFrame) -> str:
     for row in table.to_dict("records"):
         interval = f" ({row['low']:.3f} to {row['high']:.3f})" if row["high"] > row["low"] else ""
         rows.append([
-            row["what"], row["layers"], row["printed"], number(row["ours"]) + interval, number(row["chance"]),
+            row["what"], row["layers"], row["printed"],
+            f"{row['above_chance_low']:.3f} to {row['above_chance_high']:.3f}" if row["above_chance_low"] >= 0 else "–",
+            number(row["ours"]) + interval, number(row["chance"]),
             number(row["crossfit"]), row["agrees"] + (f"; direction: {row['direction']}" if row["direction"] else ""),
         ])  # fmt: skip
-    return report.text_table(["what", "layers", "paper", "ours", "chance", "cross-fitted", "agrees"], rows)
+    return report.text_table(
+        ["what", "layers", "paper", "above chance", "ours", "chance", "cross-fitted", "agrees"], rows
+    )
 
 
 def _ordering_sentences(table: pd.DataFrame) -> Iterable[str]:

@@ -17,7 +17,7 @@ from benchmark.jobs.encoder_pairs import CROSS, SAME, TOWERS, relation
 from benchmark.jobs.experiment import Material
 from benchmark.jobs.layer_pairs import LayerMatrices
 from benchmark.jobs.layer_values import ALL, LAST, Value, mean_value, value_of
-from benchmark.jobs.published import DATASETS, VALUES, Ordering, Published, Roles, is_papers
+from benchmark.jobs.published import VALUES, Ordering, Published, Roles, comparable
 from benchmark.jobs.reproduced_weights import self_value, weight_values
 
 ROUNDING = 1e-6
@@ -27,10 +27,11 @@ Matrices = Mapping[tuple[str, str], LayerMatrices]
 def published_table(material: Material, matrices: Matrices, who: Roles) -> pd.DataFrame:
     """Return one row per figure of the paper.
 
-    Columns: claim, what, printed (as in the paper), place, layers, encoders (who ours is of), ours (naive) with low and
-    high, chance (the naive value when samples are shuffled), crossfit with crossfit_low and crossfit_high, comparable
-    (the paper's encoders and dataset), agrees (`yes`, `no`, `not comparable`), direction (for changes: `same`,
-    `opposite` or `undecided`, whoever the encoders are).
+    Columns: claim, what, printed (as in the paper), place, above_chance_low and above_chance_high (what is left of the
+    printed value above the chance level at COCO's size, which the paper does not show), layers, encoders (who ours is
+    of), ours (naive) with low and high, chance (the naive value when samples are shuffled), crossfit with crossfit_low
+    and crossfit_high, comparable (the paper's encoders and dataset), agrees (`yes`, `no`, `not comparable`), direction
+    (for changes: `same`, `opposite` or `undecided`, whoever the encoders are).
     """
     cards = material.encoders
     between = {key: item for key, item in matrices.items() if not item.own}
@@ -116,17 +117,19 @@ def _row(
     cards: Mapping[str, EncoderCard],
 ) -> dict[str, Any]:
     names = list(dict.fromkeys(name for key in used for name in key))
-    exact = published.claim == "self"  # whatever the encoders and the data
-    papers = material.plan.suite.dataset in DATASETS and all(is_papers(cards[name]) for name in names)
+    same = comparable(
+        published.claim, material.plan.suite.dataset, [cards[name] for name in names], list(cards.values())
+    )
     who = f"{names[0]} to {names[1]}" if len(used) == 1 and len(names) == 2 else ", ".join(names)
     return {
         "claim": published.claim, "what": published.what, "printed": published.printed, "place": published.place,
-        "layers": layers, "encoders": who, **agreement(published, value, exact or papers),
+        **dict(zip(("above_chance_low", "above_chance_high"), published.above_chance(), strict=True)),
+        "layers": layers, "encoders": who, **agreement(published, value, same),
     }  # fmt: skip
 
 
-def agreement(published: Published, value: Value, comparable: bool) -> dict[str, Any]:
-    """Return the columns of `published_table` from `ours` on."""
+def agreement(published: Published, value: Value, same: bool) -> dict[str, Any]:
+    """Return the columns of `published_table` from `ours` on; same: whether it is of the same encoders and data."""
     low, high = value.interval
     # The cross-fitted interval moved to the naive value; a value without draws is exact.
     ends = (value.naive + low - value.crossfit, value.naive + high - value.crossfit)
@@ -138,6 +141,6 @@ def agreement(published: Published, value: Value, comparable: bool) -> dict[str,
     return {
         "ours": value.naive, "low": ends[0], "high": ends[1],
         "chance": value.chance, "crossfit": value.crossfit, "crossfit_low": low, "crossfit_high": high,
-        "comparable": comparable, "agrees": ("yes" if meets else "no") if comparable else "not comparable",
+        "comparable": same, "agrees": ("yes" if meets else "no") if same else "not comparable",
         "direction": direction,
     }  # fmt: skip

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 import registry
-from benchmark.catalog import EncoderCard, find_card
+from benchmark.catalog import EncoderCard, SuiteCard, find_card
 from benchmark.errors import InputError
 from benchmark.features import SparseFeatures
 from benchmark.jobs.distinguishing import feature_table
 from benchmark.jobs.layer_values import Value, mean_value
-from benchmark.jobs.published import VALUES, orderings, roles
+from benchmark.jobs.published import VALUES, comparable, orderings, roles
 from benchmark.jobs.reproduced_values import agreement, ordering_table
 from benchmark.jobs.reproduced_weights import self_value, weight_values
 
@@ -44,19 +44,31 @@ def test_a_value_agrees_where_its_interval_meets_what_rounds_to_the_printed_one(
     near = published("towers")
     assert (near.low, near.high) == pytest.approx((0.205, 0.215)) and near.printed == "near 0.21"
     for naive, agrees in ((0.21, "yes"), (0.1953, "no"), (0.1957, "yes"), (0.2243, "yes"), (0.2247, "no")):
-        found = agreement(near, value(naive, naive - 0.02), comparable=True)
+        found = agreement(near, value(naive, naive - 0.02), same=True)
         assert found["agrees"] == agrees and found["low"] == pytest.approx(naive - 0.0095)
-    assert agreement(near, value(0.21, 0.19), comparable=False)["agrees"] == "not comparable"
+    assert agreement(near, value(0.21, 0.19), same=False)["agrees"] == "not comparable"
     exact = Value(1.0, float("nan"), float("nan"), np.empty(0))
     assert agreement(published("self"), exact, True)["agrees"] == "yes"
     assert agreement(published("self"), Value(0.99, np.nan, np.nan, np.empty(0)), True)["agrees"] == "no"
+
+
+def test_only_the_papers_encoders_on_its_data_are_compared_with_its_figures():
+    b, large = cards("clip-b-image", "clip-b-text"), cards("clip-l-image", "clip-l-text")
+    assert comparable("towers", "coco", b, b) and not comparable("towers", "coco", large, large)
+    assert comparable("weight_correlation", "coco", large, large) and not comparable("weight_correlation", "coco", b, b)
+    assert not comparable("towers", "scenes", b, b) and comparable("self", "scenes", cards("small-vit"), [])
+    all_of_them = cards(*find_card(SuiteCard, "paper").encoders)
+    assert len(all_of_them) == 21 and comparable("cross_all", "coco", all_of_them, all_of_them)
+    assert comparable("range_low", "coco-official", b, all_of_them)
+    assert not comparable("range_low", "coco", b, all_of_them[:-1])
+    assert not comparable("cross_all", "coco", [*all_of_them, *cards("small-vit")], all_of_them)
 
 
 def test_changes_have_a_direction_only_where_their_interval_says_so():
     for claim, sign in (("cross_change", 1), ("same_change", -1)):
         for size, direction in ((0.05, "same"), (0.005, "undecided"), (-0.05, "opposite")):
             change = value(sign * size, sign * size)
-            assert agreement(published(claim), change, comparable=False)["direction"] == direction
+            assert agreement(published(claim), change, same=False)["direction"] == direction
     assert agreement(published("towers"), value(0.2, 0.2), True)["direction"] == ""
 
 
@@ -68,6 +80,13 @@ def test_every_value_of_the_paper_is_in_the_table_once():
         "weight_correlation": "0.36", "weight_variation": "1.91",
     }  # fmt: skip
     assert (published("range_high").low, published("cross_last").high) == pytest.approx((0.5775, 0.2205))
+
+
+def test_what_the_paper_leaves_above_chance_is_said_of_similarities_alone():
+    assert published("range_low").above_chance() == pytest.approx((0.012 / 0.97, 0.02 / 0.978))
+    assert published("range_high").above_chance()[0] > 0.56
+    for claim in ("self", "cross_change", "same_change", "weight_correlation", "weight_variation"):
+        assert np.isnan(published(claim).above_chance()).all()
 
 
 def test_means_and_differences_keep_draws_together():
