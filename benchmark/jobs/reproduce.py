@@ -84,8 +84,9 @@ def _draw(material: Material, matrices: Matrices, who: Roles, top: pd.DataFrame,
         shown[f"Cross-fitted wMPPC, {words}"] = _wide({key: value.crossfit for key, value in values.items()}, order)
         low, high = (_wide({key: value.interval[end] for key, value in values.items()}, order) for end in (0, 1))
         ends[f"Cross-fitted wMPPC, {words}"] = low, high
-        chance = [value.chance for value in values.values()]
-        name = f"Naive wMPPC, {words} (chance {min(chance):.2f} to {max(chance):.2f})"
+        chance = [value.chance for value in values.values() if np.isfinite(value.chance)]
+        levels = f" (chance {min(chance):.2f} to {max(chance):.2f})" if chance else ""
+        name = f"Naive wMPPC, {words}{levels}"
         shown[name] = _wide({key: value.naive for key, value in values.items()}, order)
     plots.heatmaps(shown, title, folder / "matrix.png", ends)
     vision = who.vision.name
@@ -176,11 +177,13 @@ def _ordering_sentences(table: pd.DataFrame) -> Iterable[str]:
         back = words[ways[(*key, "to")]]
         if row["layers"] == ALL:
             yield f"{row['claim']}" + (f" [{row['stand_in']}]" if row["stand_in"] else "")
+        calibrated = row["calibrated_difference"]
+        above = "" if np.isnan(calibrated) else f", calibrated {calibrated:+.3f}"
         yield (
             f"  {row['layers']} layers: {words[row['holds']]}; {row['near']} {row['crossfit_near']:.3f}, {row['far']} "
             f"{row['crossfit_far']:.3f}, difference {row['crossfit_difference']:+.3f} ({row['low']:+.3f} to "
-            f"{row['high']:+.3f}); naive {row['naive_difference']:+.3f}, calibrated "
-            f"{row['calibrated_difference']:+.3f}; into {row['source']} instead of from it: {back}"
+            f"{row['high']:+.3f}); naive {row['naive_difference']:+.3f}{above}; into {row['source']} instead of from "
+            f"it: {back}"
         )
 
 
