@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.metrics.correlation import Maxima, Side, available_cores, layer_pair
+from benchmark.cores import cores
+from benchmark.metrics.correlation import Maxima, Side, layer_pair
 from benchmark.metrics.crossfit import CrossFit, block_draws, joined, one_over_spread, total_sums
 from benchmark.metrics.groups import folds as make_folds
 from benchmark.metrics.groups import shared_groups
@@ -70,7 +71,7 @@ def crossfit_layers(
     for f in range(folds):
         inside, rows = np.flatnonzero(fold != f), np.flatnonzero(fold == f)
         left, right = ([features.take(inside) for features in side] for side in sides)
-        prepare_all([*left, *right], available_cores())
+        prepare_all([*left, *right], cores())
         best = Maxima(*sizes)
         for a, b in np.ndindex(shape):
             pair = layer_pair(left[a], right[b])

@@ -19,12 +19,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.cores import cores
 from benchmark.features import Features, SparseFeatures
 from benchmark.metrics.correlation import (
     MaxCorrelation,
     Maxima,
     Side,
-    available_cores,
     check_same_samples,
     layer_pair,
     layers,
@@ -98,7 +98,7 @@ def prepared_sides(source_layers: Side, target_layers: Side) -> tuple[list[Featu
         for position, features in enumerate(side):
             if not features.weights.any():
                 raise ValueError(dead_layer(position, len(side)))
-    prepare_all([*sources, *targets], available_cores())
+    prepare_all([*sources, *targets], cores())
     return sources, targets
 
 
