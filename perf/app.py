@@ -1,0 +1,112 @@
+"""Seconds until a page of the app can be read: in a fresh browser on a warm server, and from page to page.
+
+    python perf/app.py FOLDER [--runs 1000] [--rounds 5]
+
+FOLDER holds a finished `compare` (mlflow.db, mlruns). Its database is copied, and runs that look like a lab's are added
+(perf/queries.py). First paint: from the request to the leaderboard's table. Page change: from the click on the menu to
+a page at rest without placeholders. Needs playwright and Debian's chromium; medians of the rounds.
+"""
+
+import argparse
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from urllib.request import urlopen
+
+import numpy as np
+from queries import fill
+
+ROOT = Path(__file__).parents[1]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+READY = """title => document.querySelector('h1')?.innerText.startsWith(title)
+    && !document.querySelector('[data-testid="stSkeleton"], [data-testid="stStatusWidget"]')"""
+
+
+def serve(database: Path, folder: Path) -> tuple[subprocess.Popen, str]:
+    """Start the app on a store and return its process and address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", str(ROOT / "apps" / "app.py"), f"--server.port={port}",
+         "--server.address=127.0.0.1", "--server.headless=true", "--browser.gatherUsageStats=false"],
+        cwd=folder, stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": f"sqlite:///{database}"},
+    )  # fmt: skip
+    while True:
+        try:
+            urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
+            return server, f"http://127.0.0.1:{port}"
+        except OSError:
+            time.sleep(0.1)
+
+
+def first_paint(browser, address: str) -> float:
+    """Return the seconds until the leaderboard's table is there, in a browser that knows nothing of the app."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    page = context.new_page()
+    begun = time.perf_counter()
+    page.goto(address)
+    page.wait_for_selector('[data-testid="stDataFrame"] canvas', timeout=60_000)
+    taken = time.perf_counter() - begun
+    context.close()
+    return taken
+
+
+def page_changes(browser, address: str) -> dict[str, float]:
+    """Return the seconds of a click on every page of the menu, in one window."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(address)
+    page.wait_for_function(READY, arg="Leaderboard", timeout=60_000)
+    links = page.locator('[data-testid="stSidebarNavLink"]')
+    taken = {}
+    for i in [*range(1, links.count()), 0]:
+        title = links.nth(i).inner_text().split("\n")[-1]
+        begun = time.perf_counter()
+        links.nth(i).click()
+        page.wait_for_function(READY, arg=title, timeout=60_000)
+        taken[title] = time.perf_counter() - begun
+    page.close()
+    return taken
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as temporary:
+        database = Path(temporary, "mlflow.db")
+        with closing(sqlite3.connect(options.folder / "mlflow.db")) as source, closing(sqlite3.connect(database)) as to:
+            source.backup(to)
+        fill(database, options.runs, 1)
+        server, address = serve(database, options.folder)
+        try:
+            with sync_playwright() as play:
+                browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+                page_changes(browser, address)  # warm
+                paints = [first_paint(browser, address) for _ in range(options.rounds)]
+                changes = [page_changes(browser, address) for _ in range(options.rounds)]
+                browser.close()
+        finally:
+            server.terminate()
+            server.wait()
+    print(f"{options.runs} further runs")
+    print(f"first paint         {np.median(paints):5.2f} s (worst {max(paints):.2f})")
+    for title in changes[0]:
+        print(f"{title:<20}{np.median([found[title] for found in changes]):5.2f} s")
+
+
+if __name__ == "__main__":
+    main()
