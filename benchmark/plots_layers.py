@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-ANNOTATED = 13
+ANNOTATED = 6
 """Layers up to which every cell's value is written."""
 
 
@@ -66,8 +66,8 @@ def layer_heatmaps(rows: Sequence[Row], title: str, path: Path, note: str = "") 
             axes.set_title(_plain(panel.title), fontsize=10)
             axes.set_xlabel(f"{_plain(row.target)}: depth of target layer (block)", fontsize=9)
             axes.set_ylabel(f"{_plain(row.source)}: depth of source layer (block)", fontsize=9)
-            for axis, layers in ((axes.xaxis, row.target_layers), (axes.yaxis, row.source_layers)):
-                axis.set_ticks(*_ticks(layers))
+            axes.set_xticks(*_ticks(row.target_layers, "\n"))
+            axes.set_yticks(*_ticks(row.source_layers, " "))
             figure.colorbar(image, ax=axes, shrink=0.9, label=panel.label)
     figure.savefig(path, dpi=120)
 
@@ -92,10 +92,10 @@ def _edges(layers: Sequence[int]) -> NDArray[np.float64]:
     return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
 
 
-def _ticks(layers: Sequence[int]) -> tuple[NDArray[np.float64], list[str]]:
-    step = -(-len(layers) // 7)
-    shown = list(range(len(layers) - 1, -1, -step))[::-1]
-    return _depth(layers)[shown], [f"{_depth(layers)[i]:.2f} ({layers[i]})" for i in shown]
+def _ticks(layers: Sequence[int], between: str) -> tuple[NDArray[np.float64], list[str]]:
+    last = len(layers) - 1
+    shown = sorted({round(place) for place in np.linspace(0, last, min(last, 4) + 1)})
+    return _depth(layers)[shown], [f"{_depth(layers)[i]:.2f}{between}({layers[i]})" for i in shown]
 
 
 def _plain(text: str) -> str:
