@@ -12,6 +12,7 @@ from benchmark.jobs.activation_cache import Activations
 from benchmark.jobs.token_sample import VECTORS, token_sample
 from benchmark.jobs.token_stream import TokenStream
 from benchmark.sae import TopKSAE, quality
+from benchmark.sae.reconstruction import Baseline, baseline
 
 FIGURES = ("fvu", "pca_fvu", "l0", "dead")
 """What of `quality` is told of tokens too."""
@@ -40,9 +41,20 @@ def _stored(tokens: NDArray[np.float32], counts: NDArray[np.int32], rows: NDArra
     return np.asarray(tokens[rows[places[:, 0]], places[:, 1]])
 
 
-def token_quality(sae: TopKSAE, tokens: NDArray[np.float32]) -> dict[str, float]:
-    """Return the figures of an SAE on tokens (n, d), their names ending in `_tokens`; none without tokens."""
-    if not len(tokens):
-        return {}
-    found = quality(sae, tokens, sae.features(tokens))._asdict()
-    return {f"{name}_tokens": found[name] for name in FIGURES}
+class TokenQuality:
+    """How well SAEs reconstruct a layer's draw of tokens; what they are measured against serves all seeds."""
+
+    def __init__(self, tokens: Callable[[int], NDArray[np.float32]] | None) -> None:
+        """Take what gives a layer's draw of tokens (n, d), see `heldout_tokens`."""
+        self._tokens = tokens
+        self._baselines: dict[int, Baseline] = {}
+
+    def of(self, layer: int, sae: TopKSAE) -> dict[str, float]:
+        """Return the figures of a layer's SAE, their names ending in `_tokens`; none without tokens."""
+        drawn = self._tokens(layer) if self._tokens else np.empty(0)
+        if not len(drawn):
+            return {}
+        if layer not in self._baselines:
+            self._baselines[layer] = baseline(drawn)
+        found = quality(sae, drawn, sae.features(drawn), measured_against=self._baselines[layer])._asdict()
+        return {f"{name}_tokens": found[name] for name in FIGURES}

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +22,7 @@ from benchmark.jobs.results import CACHE, intact, log_folder, suite_tags
 if TYPE_CHECKING:
     from benchmark.encoders import Encoder
     from benchmark.jobs.activation_cache import Activations
+    from benchmark.jobs.heldout_tokens import TokenQuality
     from benchmark.jobs.quality_tables import QualityTables
     from benchmark.jobs.training_vectors import TrainingVectors
     from benchmark.sae import TrainingLog
@@ -39,7 +40,7 @@ def train_seeds(
     for activations that are not finite, and whatever loading and extraction raise.
     """
     from benchmark.jobs.group_training import train_in_groups
-    from benchmark.jobs.heldout_tokens import heldout_tokens
+    from benchmark.jobs.heldout_tokens import TokenQuality, heldout_tokens
     from benchmark.jobs.quality_tables import QualityTables
     from benchmark.jobs.training_folder import remove_unfinished
     from benchmark.jobs.training_vectors import evaluator, held_back
@@ -60,12 +61,12 @@ def train_seeds(
     # Also where training starts b_dec at 0: it soon learns the mean, and without it few latents ever fire.
     means = vectors.means(list(widths)) if plan.suite.untrained else {}
     held = _measured_rows(plan, dataset)
-    tokens = heldout_tokens(found.encoder, dataset, activations, held, found.folder)
+    on_tokens = TokenQuality(heldout_tokens(found.encoder, dataset, activations, held, found.folder))
     baselines = {layer: baseline(array, held) for layer, array in activations.pooled.items()}  # of all seeds
     logged = {
         seed: _log_seed(
             plan, card, dataset, seed, key[seed], activations.pooled, means, work,
-            {layer: logs[layer, seed] for layer in widths}, tokens, QualityTables(held, baselines),
+            {layer: logs[layer, seed] for layer in widths}, on_tokens, QualityTables(held, baselines),
         )
         for seed in key
     }  # fmt: skip
@@ -151,12 +152,11 @@ def _log_seed(
     means: Mapping[int, NDArray[np.float64]],
     work: Path,
     logs: Mapping[int, "TrainingLog"],
-    tokens: Callable[[int], NDArray[np.float32]] | None,
+    on_tokens: "TokenQuality",
     measures: "QualityTables",
 ) -> tuple[str, Path]:
     import registry
     from benchmark.jobs.feature_samples import log_feature_samples
-    from benchmark.jobs.heldout_tokens import token_quality
     from benchmark.jobs.recording import record
     from benchmark.jobs.signature_log import signatures_of_saes, write_signatures
     from benchmark.jobs.training_folder import trained_sae
@@ -189,8 +189,7 @@ def _log_seed(
                     "the samples, so nothing can be compared; the encoder gives nearly the same vector for all of them."
                 )
             measured = measures.add(layer, sae, array, features, logs[layer])
-            if tokens is not None:
-                measured |= token_quality(sae, tokens(layer))
+            measured |= on_tokens.of(layer, sae)
             uri = registry.log_sae(
                 sae, dataset=dataset.name, encoder=card.name, layer=layer, seed=seed,
                 data=data, metrics={name: value for name, value in measured.items() if np.isfinite(value)},

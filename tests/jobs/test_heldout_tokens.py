@@ -9,9 +9,9 @@ from letters import CARD, FakeTower, fake_data
 from benchmark.encoders import Encoder
 from benchmark.jobs import heldout_tokens as module
 from benchmark.jobs.activations import extract
-from benchmark.jobs.heldout_tokens import heldout_tokens, token_quality
+from benchmark.jobs.heldout_tokens import TokenQuality, heldout_tokens
 from benchmark.jobs.plan import ALL_TOKENS
-from benchmark.sae import TopKSAE
+from benchmark.sae import TopKSAE, quality
 
 ROWS = np.arange(1, 60, 4)
 
@@ -40,11 +40,17 @@ def test_no_more_stored_tokens_are_drawn_than_stated(tmp_path, monkeypatch):
 
 def test_nothing_is_told_of_tokens_where_none_trains(tmp_path):
     assert read(0, tmp_path)[1] is None
-    assert token_quality(TopKSAE(4, 8, 2), np.empty((0, 4), np.float32)) == {}
+    assert TokenQuality(None).of(0, TopKSAE(4, 8, 2)) == {}
+    assert TokenQuality(lambda layer: np.empty((0, 4), np.float32)).of(0, TopKSAE(4, 8, 2)) == {}
 
 
-def test_the_figures_are_those_of_the_tokens():
-    tokens = np.random.default_rng(0).standard_normal((300, 4)).astype(np.float32)
-    found = token_quality(TopKSAE(4, 8, 2, seed=0), tokens)
-    assert set(found) == {"fvu_tokens", "pca_fvu_tokens", "l0_tokens", "dead_tokens"}
-    assert 0 < found["pca_fvu_tokens"] < 1 and 0 < found["l0_tokens"] <= 2
+def test_the_figures_are_those_of_the_tokens_whichever_seed_comes_first():
+    rng = np.random.default_rng(0)
+    tokens = {layer: rng.standard_normal((300, 4)).astype(np.float32) for layer in (0, 1)}
+    found = TokenQuality(tokens.__getitem__)
+    for layer, seed in ((0, 0), (1, 0), (0, 1)):
+        sae = TopKSAE(4, 8, 2, seed=seed)
+        alone = quality(sae, tokens[layer], sae.features(tokens[layer]))
+        wanted = {f"{name}_tokens": getattr(alone, name) for name in ("fvu", "pca_fvu", "l0", "dead")}
+        assert found.of(layer, sae) == wanted
+    assert 0 < wanted["pca_fvu_tokens"] < 1 and 0 < wanted["l0_tokens"] <= 2
