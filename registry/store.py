@@ -127,6 +127,8 @@ def _make(path: Path) -> None:
         raise sqlite3.OperationalError(f"there is no folder {path.parent}")
     from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
 
     new = path.with_name(f"{path.name}.new")
     # Also what belonged to a file that was deleted: SQLite would take its log for this one's.
@@ -135,12 +137,22 @@ def _make(path: Path) -> None:
         *(file.with_name(file.name + end) for file in (new, path) for end in ("-wal", "-shm", "-journal")),
     ):
         left.unlink(missing_ok=True)
+    event.listen(Engine, "connect", _unsynchronized)
     try:
         store = SqlAlchemyStore(f"sqlite:///{new}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
         store.engine.dispose()  # a file must not be moved while it is open
     except Exception as error:  # MLflow wraps the driver's errors in many types
         raise sqlite3.OperationalError(str(error).strip().splitlines()[0]) from None
+    finally:
+        event.remove(Engine, "connect", _unsynchronized)
+    with new.open("rb") as made:
+        os.fsync(made.fileno())
     new.replace(path)
+
+
+def _unsynchronized(connection: sqlite3.Connection, record: object) -> None:
+    # The schema is hundreds of commits, each of which would wait for the disk: seconds. Nobody uses the file yet.
+    connection.execute("PRAGMA synchronous=OFF")
 
 
 def _answer(uri: str) -> None:
