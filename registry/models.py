@@ -104,16 +104,16 @@ def log_sae(
     return f"models:/{name}/{version}"
 
 
-def claim_alias(uri: str, seed: int) -> bool:
-    """Point the alias `seed-N` of a registered SAE (`models:/NAME/VERSION`) at it; False if it is gone."""
+def claim_alias(uri: str, alias: str) -> bool:
+    """Point an alias (`seed-N`) of a registered SAE (`models:/NAME/VERSION`) at it; False if it is gone."""
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     name, version = name_and_version(uri)
     client = MlflowClient()
     try:
-        if f"seed-{seed}" not in client.get_model_version(name, version).aliases:
-            client.set_registered_model_alias(name, f"seed-{seed}", version)
+        if alias not in client.get_model_version(name, version).aliases:
+            client.set_registered_model_alias(name, alias, version)
     except MlflowException:
         return False
     return True

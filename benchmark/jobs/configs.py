@@ -20,6 +20,10 @@ class RunConfig:
     """last, all, or block indices separated by commas."""
     seeds: tuple[int, ...] = ()
     """Seeds of the SAEs (initial weights and order of samples), separated by commas."""
+    init_seed: int | None = None
+    """Give the SAEs of all seeds the initial weights of this one, so that only the order of samples differs."""
+    order_seed: int | None = None
+    """Show the SAEs of all seeds the samples in the order of this one, so that only initial weights differ."""
     max_samples: int | None = None
     """Use at most this many samples, an unbiased subset (0: all)."""
     k: int | None = None

@@ -112,7 +112,9 @@ def _train_group(
     if config.b_dec != "zero" or config.normalize:
         starts = {layer: start(sample, config) for layer, sample in vectors.start_vectors(layers)}
     saes = {
-        (layer, seed): TopKSAE(widths[layer], plan.n_latents(widths[layer]), plan.suite.k, seed=seed)
+        (layer, seed): TopKSAE(
+            widths[layer], plan.n_latents(widths[layer]), plan.suite.k, seed=plan.seeds_of(seed).init
+        )
         .centred(starts[layer].b_dec)
         .to(plan.device)
         for layer, seed in group
@@ -124,13 +126,14 @@ def _train_group(
         with bar.external_write_mode():
             LOG.warning("training of '%s' goes on from step %d.", name, checkpoint.step)
         bar.update(sum(min(checkpoint.step, total) for total in totals.values()))
-    batches = vectors.batches(layers, seeds, checkpoint.step)
+    orders = {seed: plan.seeds_of(seed).order for seed in seeds}
+    batches = vectors.batches(layers, orders, checkpoint.step)
     try:
         logs = train(
             saes, _shown(batches, bar), config, totals=totals, scales=scales, evaluate=evaluate, checkpoint=checkpoint
         )
     except NotFinite as error:
-        sample = vectors.sample(error, layers, seeds) if error.what == "activation" else None
+        sample = vectors.sample(error, layers, orders) if error.what == "activation" else None
         at = f"sample '{sample}'" if sample is not None else f"step {error.step}"
         raise ValueError(
             f"encoder '{name}', layer {error.key[0]}, {at}: the {error.what} is not finite"

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.catalog import CHOICES, EncoderCard, SuiteCard, find_card, read_cards
 from benchmark.errors import InputError, unknown
@@ -15,6 +16,24 @@ ALL_TOKENS = -1
 CODES = CHOICES[SuiteCard]["codes"]
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 SAMPLE_SETS = ("heldout", "train", "all")
+
+
+class Seeds(NamedTuple):
+    """What is random in the training of an SAE."""
+
+    init: int
+    """Seed of its initial weights."""
+    order: int
+    """Seed of the order of the samples that it is shown."""
+
+    def __str__(self) -> str:
+        """Name them as runs do: `seed 1`, or `seed 1 order 0` where they differ."""
+        return f"seed {self.init}" + (f" order {self.order}" if self.order != self.init else "")
+
+    @property
+    def alias(self) -> str:
+        """The alias of a registered SAE: `seed-1`, or `seed-1-order-0`."""
+        return str(self).replace(" ", "-")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +56,16 @@ class Plan:
     compile: bool
     trust_remote_code: bool
     backend: Backend = Backend()
+    init_seed: int | None = None
+    """Seed of the initial weights of all SAEs; None: each one's own."""
+    order_seed: int | None = None
+    """Seed of the order of samples of all SAEs; None: each one's own."""
+
+    def seeds_of(self, seed: int) -> Seeds:
+        """Return what one of the suite's seeds stands for."""
+        return Seeds(
+            seed if self.init_seed is None else self.init_seed, seed if self.order_seed is None else self.order_seed
+        )
 
     def here(self) -> "Plan":
         """Return the plan as this process carries it out, by itself; raises InputError for a device it lacks."""
@@ -79,8 +108,15 @@ def make_plan(config: RunConfig) -> Plan:
             raise InputError(f"the suite '{suite.name}' names no {name}; give at least one.")
         if len(set(values)) < len(values):
             raise InputError(f"{name} holds a value twice: {','.join(map(str, values))}.")
-    if min(suite.seeds) < 0 or max(suite.seeds) >= 2**32:
-        raise InputError(f"seeds must lie between 0 and 2^32 - 1, got {','.join(map(str, suite.seeds))}.")
+    for name, seeds in (("seeds", suite.seeds), ("init_seed", config.init_seed), ("order_seed", config.order_seed)):
+        chosen_seeds = seeds if isinstance(seeds, tuple) else () if seeds is None else (seeds,)
+        if not all(0 <= seed < 2**32 for seed in chosen_seeds):
+            raise InputError(f"{name} must lie between 0 and 2^32 - 1, got {','.join(map(str, chosen_seeds))}.")
+    if config.init_seed is not None and config.order_seed is not None and len(suite.seeds) > 1:
+        raise InputError(
+            "init_seed and order_seed together leave nothing random, so all seeds would train the same SAE; leave one "
+            "of them out, or give one seed."
+        )
     for chosen in suite.report_on:
         if chosen not in SAMPLE_SETS:
             raise unknown("sample set in report_on", chosen, SAMPLE_SETS)
@@ -114,6 +150,8 @@ def make_plan(config: RunConfig) -> Plan:
         compile=config.compile,
         trust_remote_code=config.trust_remote_code,
         backend=backend,
+        init_seed=config.init_seed,
+        order_seed=config.order_seed,
     )
 
 

@@ -53,10 +53,12 @@ def sae_table(trained: Sequence[Trained]) -> pd.DataFrame:
     """Return one row per SAE: what it is, its quality, its run and its registered model."""
     parts = []
     for item in trained:
-        card = item.encoder  # a reused run may have been recorded under another description
+        card = item.encoder  # a reused run may have been recorded under another description, or another seed's number
         part = pd.read_parquet(item.folder / "saes.parquet")
         about = {name: getattr(card, name) for name in ("modality", "kind", "family", "size")}
-        parts.append(part.assign(encoder=card.name, **about))
+        # A run from before the two could differ does not tell them.
+        random = {name: part.get(name, part.seed) for name in ("init_seed", "order_seed")}
+        parts.append(part.assign(encoder=card.name, **about, **random, seed=item.seed))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -108,4 +110,5 @@ def plan_params(plan: Plan) -> dict[str, Any]:
         "device": plan.device,
         "precision": plan.precision,
         "compile": plan.compile,
+        **{name: value for name in ("init_seed", "order_seed") if (value := getattr(plan, name)) is not None},
     }

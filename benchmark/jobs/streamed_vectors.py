@@ -1,6 +1,6 @@
 """All vectors of the training samples, as `train_in_groups` asks for them: encoded every epoch, mixed in a buffer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,17 +41,17 @@ class StreamedVectors:
         yield from token_sample(self.stream.only(layers), self.folder).items()
 
     def batches(
-        self, layers: Sequence[int], seeds: Sequence[int], skip: int
+        self, layers: Sequence[int], orders: Mapping[int, int], skip: int
     ) -> Iterator[dict[tuple[int, int], torch.Tensor]]:
         """Yield batches of the mixing buffer; see `mixed_batches`."""
         stream = self.stream.only(layers)
         return mixed_batches(
             (stream.epoch(number) for number in range(self.config.epochs)),
-            {layer: stream.encoder.widths[layer] for layer in layers}, {seed: seed for seed in seeds},
+            {layer: stream.encoder.widths[layer] for layer in layers}, orders,
             self.config.batch_size, skip=skip,
         )  # fmt: skip
 
-    def sample(self, error: NotFinite, layers: Sequence[int], seeds: Sequence[int]) -> str | None:
+    def sample(self, error: NotFinite, layers: Sequence[int], orders: Mapping[int, int]) -> str | None:
         """Return None: the stream refuses what is not finite itself, and names the sample."""
         return None
 

@@ -100,8 +100,13 @@ def seed_keys(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> tuple[st
         # Like the device, torch.compile changes results by rounding only and is recorded, but not part of the key.
         "precision": plan.precision if card.library != "activations" else "",
     }
-    key = {seed: keys.content_key({**base, "init_seed": seed, "order_seed": seed}) for seed in plan.suite.seeds}
-    return keys.content_key(base), key
+    key = {}
+    for seed in plan.suite.seeds:
+        init, order = plan.seeds_of(seed)
+        key[seed] = keys.content_key({**base, "init_seed": init, "order_seed": order})
+    # Where a seed means something else, what waits in a training's folder under its number is another SAE.
+    fixed = {name: value for name in ("init_seed", "order_seed") if (value := getattr(plan, name)) is not None}
+    return keys.content_key(base | fixed), key
 
 
 def train_encoder(plan: Plan, card: EncoderCard, dataset: PairedDataset) -> list[Trained]:
@@ -131,18 +136,20 @@ def finished(plan: Plan, card: EncoderCard, key: dict[int, str]) -> dict[int, Tr
             if folder is None:
                 continue
             found = Trained(card, seed, run_id, folder, reused=True)
-            if is_complete(folder, found.layers, untrained=plan.suite.untrained) and _still_registered(folder, seed):
+            if is_complete(folder, found.layers, untrained=plan.suite.untrained) and _still_registered(
+                folder, plan.seeds_of(seed).alias
+            ):
                 done[seed] = found
                 break
     return done
 
 
-def _still_registered(folder: Path, seed: int) -> bool:
+def _still_registered(folder: Path, alias: str) -> bool:
     """Whether all models of a finished run are registered and undamaged; points their aliases at them again."""
     import registry
 
     uris = pd.read_parquet(folder / "saes.parquet").model_uri
-    return all([registry.claim_alias(uri, seed) and registry.is_intact(uri) for uri in uris])
+    return all([registry.claim_alias(uri, alias) and registry.is_intact(uri) for uri in uris])
 
 
 def record_failure(plan: Plan, card: EncoderCard, dataset: PairedDataset, error: Exception) -> None:

@@ -162,8 +162,14 @@ def _log_seed(
     from benchmark.jobs.training_folder import trained_sae
     from benchmark.sae import TopKSAE
 
-    tags = {**suite_tags(plan, dataset), "encoder": card.name, "seed": str(seed), "key": key}
+    seeds = plan.seeds_of(seed)
+    random = {"init_seed": seeds.init, "order_seed": seeds.order}
+    tags = {
+        **suite_tags(plan, dataset), "encoder": card.name, "seed": str(seed), "key": key,
+        **{name: str(value) for name, value in random.items()},
+    }  # fmt: skip
     params = {
+        **random,
         **plan.recipe(),
         "fingerprint": dataset.fingerprint,
         "content": dataset.content_hash,
@@ -173,7 +179,7 @@ def _log_seed(
         "weights": keys.encoder_identity(card)["weights"],
     }
     with (
-        tracking.job_run("train", f"train {card.name} seed {seed}", nested=True, tags=tags, params=params) as run,
+        tracking.job_run("train", f"train {card.name} {seeds}", nested=True, tags=tags, params=params) as run,
         tempfile.TemporaryDirectory() as temporary,
     ):
         folder, rows, data = Path(temporary), [], log_dataset(dataset, plan.suite.dataset, "training")
@@ -181,11 +187,11 @@ def _log_seed(
             sae = trained_sae(work, layer, seed, plan.device)
             untrained = None
             if layer in means:
-                untrained = TopKSAE(sae.d, sae.n_latents, sae.k, seed=seed).centred(means[layer]).to(plan.device)
+                untrained = TopKSAE(sae.d, sae.n_latents, sae.k, seed=seeds.init).centred(means[layer]).to(plan.device)
             features = record(sae, array, dataset, plan.suite.codes, folder, layer, untrained=untrained)
             if not all(features.take(part).weights.any() for part in (dataset.heldout, ~dataset.heldout) if part.any()):
                 raise ValueError(
-                    f"encoder '{card.name}', layer {layer}, seed {seed}: no latent of its SAE fires on a whole half of "
+                    f"encoder '{card.name}', layer {layer}, {seeds}: no latent of its SAE fires on a whole half of "
                     "the samples, so nothing can be compared; the encoder gives nearly the same vector for all of them."
                 )
             measured = measures.add(layer, sae, array, features, logs[layer])
@@ -193,11 +199,11 @@ def _log_seed(
             uri = registry.log_sae(
                 sae, dataset=dataset.name, encoder=card.name, layer=layer, seed=seed,
                 data=data, metrics={name: value for name, value in measured.items() if np.isfinite(value)},
-                metadata={"samples": dataset.fingerprint, "key": key},
+                metadata={"samples": dataset.fingerprint, "key": key, **random}, alias=seeds.alias,
             )  # fmt: skip
             rows.append({
                 "encoder": card.name, "modality": card.modality, "kind": card.kind, "family": card.family,
-                "seed": seed, "layer": layer, "d": sae.d, "n_latents": sae.n_latents, "k": sae.k, **measured,
+                "seed": seed, **random, "layer": layer, "d": sae.d, "n_latents": sae.n_latents, "k": sae.k, **measured,
                 "run_id": run.info.run_id, "model_uri": uri,
             })  # fmt: skip
         for layer, log in logs.items():

@@ -36,11 +36,11 @@ class TrainingVectors(Protocol):
         """
 
     def batches(
-        self, layers: Sequence[int], seeds: Sequence[int], skip: int
+        self, layers: Sequence[int], orders: Mapping[int, int], skip: int
     ) -> Iterator[Mapping[tuple[int, int], torch.Tensor]]:
-        """Yield {(layer, seed): (n, d)} of every step but the first `skip`."""
+        """Yield {(layer, seed): (n, d)} of every step but the first `skip`; `orders` is {seed: seed of its order}."""
 
-    def sample(self, error: NotFinite, layers: Sequence[int], seeds: Sequence[int]) -> str | None:
+    def sample(self, error: NotFinite, layers: Sequence[int], orders: Mapping[int, int]) -> str | None:
         """Return the id of the sample whose activation was not finite in `batches` of these, if one was."""
 
 
@@ -90,18 +90,18 @@ class StoredVectors:
             yield layer, vectors
 
     def batches(
-        self, layers: Sequence[int], seeds: Sequence[int], skip: int
+        self, layers: Sequence[int], orders: Mapping[int, int], skip: int
     ) -> Iterator[dict[tuple[int, int], torch.Tensor]]:
         """Yield shuffled batches; see `shuffled_batches`."""
         return shuffled_batches(
-            self._pooled(layers), self.rows, {seed: seed for seed in seeds}, self.config,
+            self._pooled(layers), self.rows, orders, self.config,
             tokens=self.activations.tokens, counts=self.activations.counts, skip=skip,
         )  # fmt: skip
 
-    def sample(self, error: NotFinite, layers: Sequence[int], seeds: Sequence[int]) -> str | None:
+    def sample(self, error: NotFinite, layers: Sequence[int], orders: Mapping[int, int]) -> str | None:
         """Return the id of the sample whose activation was not finite."""
         row = row_not_finite(
-            self._pooled(layers), self.rows, {seed: seed for seed in seeds}, self.config, error.key, error.step,
+            self._pooled(layers), self.rows, orders, self.config, error.key, error.step,
             tokens=self.activations.tokens, counts=self.activations.counts,
         )  # fmt: skip
         return None if row is None else str(self.ids[row])

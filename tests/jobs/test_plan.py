@@ -104,3 +104,15 @@ def test_tokens_are_words_or_numbers(tmp_path, given, wanted):
 def test_every_training_option_is_part_of_what_a_run_depends_on():
     recipe = make_plan(CompareConfig()).recipe()
     assert {field.name for field in fields(TrainConfig)} | {"k", "tokens", "layers", "train_on", "codes"} <= set(recipe)
+
+
+def test_seeds_stand_for_initial_weights_and_order_unless_one_is_fixed():
+    assert make_plan(TrainJobConfig()).seeds_of(3) == (3, 3)
+    named = {str(make_plan(TrainJobConfig(**fixed)).seeds_of(3)): fixed for fixed in (
+        {}, {"init_seed": 0}, {"order_seed": 0})}  # fmt: skip
+    assert named == {"seed 3": {}, "seed 0 order 3": {"init_seed": 0}, "seed 3 order 0": {"order_seed": 0}}
+    with pytest.raises(InputError, match="init_seed and order_seed together leave nothing random"):
+        make_plan(TrainJobConfig(init_seed=0, order_seed=0))
+    assert make_plan(TrainJobConfig(init_seed=4, order_seed=5, seeds=(0,))).seeds_of(0) == (4, 5)
+    with pytest.raises(InputError, match="order_seed must lie between 0 and 2.32 - 1, got -1"):
+        make_plan(TrainJobConfig(order_seed=-1))

@@ -168,3 +168,25 @@ def test_the_lengths_of_the_decoders_rows_are_recorded(command, here):
         norms = np.linalg.norm(sae.W_dec.detach().numpy(), axis=1)
         np.testing.assert_allclose(np.load(folder / "decoder_norms" / "L02.npy"), norms, rtol=1e-6)
         assert norms.std() > 0
+
+
+def test_initial_weights_and_order_of_samples_vary_separately(command, here):
+    own, init, order = ["train", "--encoders", "one.yaml", *SMALL], ["--init-seed", "0"], ["--order-seed", "0"]
+    assert command(*own, "0,1")[0] == 0
+    for more in (order, init):
+        code, out, error = command(*own, "0,1", *more)
+        assert code == 0 and "seed 0  reused" in out and "seed 1  trained" in out, error
+    # The same initial weights and order under another number are the same SAE.
+    assert "seed 0  reused" in command(*own, "0", "--init-seed", "1")[1]
+    saes, floors = {}, {}
+    for alias, random in (("seed-1", ("1", "1")), ("seed-1-order-0", ("1", "0")), ("seed-0-order-1", ("0", "1"))):
+        sae = registry.load_sae(f"models:/sae-scenes-tiny-vit-L02@{alias}")
+        runs = registry.runs("FINISHED", kind="train", encoder="tiny-vit", init_seed=random[0], order_seed=random[1])
+        folder = registry.verified(runs.run_id.iloc[0])
+        assert pd.read_parquet(folder / "saes.parquet")[["init_seed", "order_seed"]].iloc[0].tolist() == [
+            int(seed) for seed in random
+        ]
+        saes[random] = sae.W_dec.detach().numpy()
+        floors[random] = SparseFeatures.load(folder / "features_untrained" / "L02.safetensors").values.tobytes()
+    assert floors["1", "1"] == floors["1", "0"] != floors["0", "1"]
+    assert len({array.tobytes() for array in saes.values()}) == 3
