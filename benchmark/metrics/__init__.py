@@ -2,37 +2,64 @@
 
 from benchmark.metrics.alignment import linear_cka, mutual_knn
 from benchmark.metrics.chance import Chance, chance, chance_both, chance_measures
+from benchmark.metrics.components import Components, components
 from benchmark.metrics.correlation import MaxCorrelation, max_correlation
-from benchmark.metrics.crossfit import CrossFit, crossfit, crossfit_both, held_out_rho, held_out_rho_both
-from benchmark.metrics.dictionaries import DecoderMatch, match_decoders, pw_mcc
+from benchmark.metrics.crossfit import (
+    CrossFit,
+    correlation_with,
+    crossfit,
+    crossfit_both,
+    held_out_rho,
+    held_out_rho_blocks,
+    held_out_rho_both,
+)
+from benchmark.metrics.dictionaries import DecoderMatch, match_decoders, pw_mcc, shared_latents
+from benchmark.metrics.frequency import frequency_deciles
 from benchmark.metrics.matching import mutual_best_share, one_to_one_wmppc
+from benchmark.metrics.matrix_agreement import MatrixAgreement, mantel, sd_beyond_noise
 from benchmark.metrics.monosemanticity import monosemanticity
 from benchmark.metrics.paired import PairedNull, paired_null, rsa, svcca
+from benchmark.metrics.rank_stability import RankAgreement, rank_agreement
+from benchmark.metrics.scores import Estimate, linear_score
 from benchmark.metrics.sharded import correlations, max_correlation_of_shards
 from benchmark.metrics.sharedness import Sharedness, comparative_sharedness
 from benchmark.metrics.significance import RhoSignificance, SharednessBaseline, rho_significance, sharedness_baseline
+from benchmark.metrics.top_agreement import TopAgreement, top_agreement, top_features
+from benchmark.metrics.typology import PositiveShare, positive_share
 from benchmark.metrics.wmppc import LayerComparison, mppc, wmppc, wmppc_layers
 
 __all__ = [
     "Chance",
+    "Components",
     "CrossFit",
     "DecoderMatch",
+    "Estimate",
     "LayerComparison",
+    "MatrixAgreement",
     "MaxCorrelation",
     "PairedNull",
+    "PositiveShare",
+    "RankAgreement",
     "RhoSignificance",
     "Sharedness",
     "SharednessBaseline",
+    "TopAgreement",
     "chance",
     "chance_both",
     "chance_measures",
     "comparative_sharedness",
+    "components",
+    "correlation_with",
     "correlations",
     "crossfit",
     "crossfit_both",
+    "frequency_deciles",
     "held_out_rho",
+    "held_out_rho_blocks",
     "held_out_rho_both",
     "linear_cka",
+    "linear_score",
+    "mantel",
     "match_decoders",
     "max_correlation",
     "max_correlation_of_shards",
@@ -42,11 +69,17 @@ __all__ = [
     "mutual_knn",
     "one_to_one_wmppc",
     "paired_null",
+    "positive_share",
     "pw_mcc",
+    "rank_agreement",
     "rho_significance",
     "rsa",
+    "sd_beyond_noise",
+    "shared_latents",
     "sharedness_baseline",
     "svcca",
+    "top_agreement",
+    "top_features",
     "wmppc",
     "wmppc_layers",
 ]

@@ -88,6 +88,48 @@ def held_out_rho_both(
     return there, back
 
 
+def correlation_with(source: Features, target: Features, partner: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the correlation (m,) of each feature of a layer with the partner (m,) it is given; 0 where that is -1.
+
+    The partners were chosen elsewhere, on other samples: nothing is selected here, so nothing is biased.
+
+    Raises ValueError when the features belong to different samples or partners do not fit.
+    """
+    check_same_samples([source], [target])
+    if partner.shape != (source.n_latents,) or partner.max(initial=-1) >= target.n_latents:
+        raise ValueError(
+            f"partners {partner.shape} up to {partner.max(initial=-1)} do not fit {source.n_latents} features and "
+            f"{target.n_latents} of the target."
+        )
+    rows = np.arange(source.n_samples)
+    scales = np.ones(source.n_latents), np.ones(target.n_latents)
+    found = held_out([source], [target], scales, partner, rows, np.zeros_like(rows), np.ones((1, BLOCKS)))
+    return found.correlations()[0]
+
+
+def held_out_rho_blocks(
+    source: Side, target: Side, *, folds: int = 5, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return `held_out_rho_both` over all samples and without each block of held-out groups, (1 + B, m) and (1 + B, n).
+
+    Partners stay those of all samples. Up to 20 blocks a fold, the same ones for all features of the same samples:
+    with them the error of whatever is made of the correlations follows (the delete-a-block jackknife).
+
+    Raises ValueError like `held_out_rho`.
+    """
+    found, _ = _fold_sums(layers(source), layers(target), folds, seed, resamples=1, ways=2)
+    there, back = (
+        np.concatenate([_total(parts).correlations(), *(_without_blocks(parts, fold).correlations() for fold in parts)])
+        for parts in found
+    )
+    return there, back
+
+
+def _without_blocks(parts: list[Sums], fold: Sums) -> Sums:
+    """Return the sums over all folds without each block of one of them."""
+    return Sums(*(total + part[1:] - part[0] for total, part in zip(_total(parts), fold, strict=True)))
+
+
 def _crossfit(
     source: Side, target: Side, folds: int, seed: int, aggregate: Aggregate, resamples: int, ways: int
 ) -> list[CrossFit]:
@@ -161,15 +203,7 @@ def joined(parts: list[Sums], sizes: list[int], aggregate: Aggregate, counts: ND
     value, of_layers = _value(whole, sizes, aggregate)
     if not len(counts):
         return CrossFit(float(value[0]), np.nan, np.nan, np.empty(0))
-    without = [
-        _value(
-            Sums(*(total + part[1:] - part[0] for total, part in zip(whole, fold, strict=True))),
-            sizes,
-            aggregate,
-            of_layers,
-        )[0]
-        for fold in parts
-    ]
+    without = [_value(_without_blocks(parts, fold), sizes, aggregate, of_layers)[0] for fold in parts]
     draws = value[0] + (counts.reshape(len(counts), -1) - 1) @ (value[0] - np.concatenate(without))
     low, high = np.quantile(draws, [0.025, 0.975])
     return CrossFit(float(value[0]), float(low), float(high), draws)

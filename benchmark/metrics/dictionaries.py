@@ -45,6 +45,20 @@ def match_decoders(first: ArrayLike, second: ArrayLike) -> DecoderMatch:
     return DecoderMatch(cosine, partner)
 
 
+def shared_latents(decoder: DecoderMatch, encoder: DecoderMatch, threshold: float = 0.7) -> NDArray[np.bool_]:
+    """Return which latents (m,) of a dictionary are shared with another by encoder and decoder.
+
+    Both matchings, of decoder rows and of encoder rows, choose the same partner, and both cosines are above the
+    threshold: our reading of Paulo and Belrose (arXiv 2501.16615), who ask for encoder and decoder.
+
+    Raises ValueError for matchings of dictionaries of different sizes.
+    """
+    if decoder.partner.shape != encoder.partner.shape:
+        raise ValueError(f"matchings of {len(decoder.partner)} and of {len(encoder.partner)} latents do not fit.")
+    cosine = np.minimum(np.nan_to_num(decoder.cosine, nan=-1.0), np.nan_to_num(encoder.cosine, nan=-1.0))
+    return (decoder.partner == encoder.partner) & (cosine > threshold)
+
+
 def pw_mcc(decoders: Sequence[ArrayLike]) -> float:
     """Return the pairwise dictionary mean correlation coefficient over all pairs of runs.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmark.metrics import match_decoders, pw_mcc
+from benchmark.metrics import match_decoders, pw_mcc, shared_latents
 
 
 def unit(m, d, seed):
@@ -59,3 +59,17 @@ def test_decoders_that_do_not_fit_are_refused():
         match_decoders(unit(3, 4, 0), unit(3, 5, 0))
     with pytest.raises(ValueError, match="two or more"):
         pw_mcc([unit(3, 4, 0)])
+
+
+def test_a_latent_is_shared_where_encoder_and_decoder_choose_the_same_close_partner():
+    w, v = unit(40, 256, 0), unit(40, 256, 1)
+    order = np.random.default_rng(2).permutation(40)
+    decoder, encoder = w[order], v[order].copy()
+    encoder[:10] = unit(10, 256, 3)  # these read another direction
+    found = shared_latents(match_decoders(decoder, w), match_decoders(encoder, v))
+    np.testing.assert_array_equal(found, np.arange(40) >= 10)
+    swapped = w.copy()
+    swapped[[0, 1]] = swapped[[1, 0]]  # decoders agree with latents that encoders do not
+    assert shared_latents(match_decoders(w, swapped), match_decoders(v, v)).sum() == 38
+    with pytest.raises(ValueError, match="do not fit"):
+        shared_latents(match_decoders(w, w), match_decoders(w[:3], w))
