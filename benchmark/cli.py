@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[type, str, str]] = {
     "sweep": (configs.SweepConfig, "benchmark.jobs.sweep", "sweep"),
     "layers": (configs.LayersConfig, "benchmark.jobs.layers", "compare_layers"),
     "reproduce": (configs.ReproduceConfig, "benchmark.jobs.reproduce", "reproduce"),
+    "stability": (configs.StabilityConfig, "benchmark.jobs.stability", "stability"),
+    "consistency": (configs.ConsistencyConfig, "benchmark.jobs.consistency", "consistency"),
     "validate": (configs.ValidateConfig, "benchmark.jobs.validate", "validate"),
     "pretrain": (configs.PretrainConfig, "benchmark.jobs.pretrain", "pretrain"),
     "export": (configs.ExportConfig, "benchmark.jobs.exchange", "export"),

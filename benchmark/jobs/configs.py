@@ -98,6 +98,24 @@ class ExperimentConfig(RunConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class StabilityConfig(ExperimentConfig):
+    """Measure how far seeds agree: features, decoders, top lists and rankings, and what difference can be trusted."""
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Seeds of the SAEs (initial weights and order of samples), separated by commas; the more, the surer."""
+    separate: bool = True
+    """Train SAEs that differ in initial weights alone, and in the order of samples alone, too (three times as many)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsistencyConfig(ExperimentConfig):
+    """Compare datasets at equal numbers of samples: matrices, kinds of shared features, and which one aligns most."""
+
+    datasets: tuple[str, ...] = ("scenes", "blooms")
+    """Datasets to compare (cards or paths as for `dataset`, which stays empty), separated by commas."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ValidateConfig:
     """Measure how far the measures are from the truth: planted worlds, planted factors, and what the weights do."""
 

@@ -22,7 +22,10 @@ TINY = ["--max-samples", "600", "--epochs", "1", "--permutations", "3", "--folds
 
 @pytest.fixture(scope="session")
 def workspace(builders, tmp_path_factory):
-    """A folder with cards.yaml (four encoders), one.yaml and broken.yaml, and a store that only jobs' tests use."""
+    """A folder with cards and a store that only jobs' tests use.
+
+    cards.yaml (four encoders), kinds.yaml (one of each kind), one.yaml and broken.yaml.
+    """
     folder = tmp_path_factory.mktemp("workspace")
     builders.open_clip(folder / "clip")
     builders.timm(folder / "vit")
@@ -35,6 +38,8 @@ def workspace(builders, tmp_path_factory):
         )
 
     (folder / "cards.yaml").write_text("".join(card(name, *fields) for name, fields in CARDS.items()))
+    kinds = ("tiny-image", "tiny-vit", "tiny-bert")
+    (folder / "kinds.yaml").write_text("".join(card(name, *CARDS[name]) for name in kinds))
     (folder / "one.yaml").write_text(card("tiny-vit", *CARDS["tiny-vit"]))
     (folder / "broken.yaml").write_text(card("tiny-gone", "timm", "./gone", "image", "vision", "cls"))
     return folder

@@ -1,0 +1,110 @@
+"""The share of an encoder's features that are of a kind, on every dataset.
+
+A feature is of a kind where all encoders of one kind have it more than any of another (Comparative Sharedness above 0).
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from benchmark.catalog import EncoderCard
+from benchmark.features import Features
+from benchmark.jobs.experiment import Material
+from benchmark.jobs.matrix import FOLD_SEED
+from benchmark.jobs.stability_board import PRESETS
+from benchmark.metrics import held_out_rho_blocks, positive_share
+
+
+def kinds_beside(cards: Mapping[str, EncoderCard], names: Sequence[str]) -> dict[str, tuple[list[str], list[str]]]:
+    """Return encoder -> those that its features may be shared with and absent from, by `PRESETS`.
+
+    An encoder without any of either is left out.
+    """
+    found = {}
+    for name in names:
+        with_, without = (
+            [other for other in names if other != name and cards[other].kind == kind]
+            for kind in PRESETS[cards[name].kind]
+        )
+        if with_ and without:
+            found[name] = with_, without
+    return found
+
+
+def last_layer(material: Material, name: str, seed: int, rows: NDArray[np.int64]) -> Features:
+    """Return an encoder's features of its deepest recorded layer on some samples."""
+    layers = material.load(name, seed, rows)
+    return layers[max(layers)]
+
+
+def typology(materials: Sequence[Material], rows: Sequence[NDArray[np.int64]], names: Sequence[str]) -> pd.DataFrame:
+    """Return the share of each encoder's features that are shared with one kind of encoders more than with another.
+
+    One row per dataset and encoder: shared_with and absent_from (kinds), features (live, mean over seeds), share of
+    them with a positive Delta of held-out correlations and weighted_share (by S), each with low, high (95 %: seeds, by
+    their spread, and samples, by the jackknife) and by_chance (over all ways of calling as many encoders by either
+    kind), and order, the rank of weighted_share within the dataset (1 the highest). Same seed on both sides.
+    """
+    out = []
+    kinds = kinds_beside(materials[0].encoders, names)
+    beside = {name: set(with_ + without) for name, (with_, without) in kinds.items()}
+    needed = [(a, b) for a, b in itertools.combinations(names, 2) if b in beside.get(a, ()) or a in beside.get(b, ())]
+    seeds = materials[0].plan.suite.seeds
+    total = len(materials) * len(seeds) * len(needed)
+    with tqdm(total=total, desc="typology", unit="pair", mininterval=0.5) as bar:
+        for material, chosen in zip(materials, rows, strict=True):
+            shares: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
+            for seed in seeds:
+                features = {name: last_layer(material, name, seed, chosen) for name in names}
+                rho: dict[tuple[str, str], NDArray[np.float64]] = {}
+                for a, b in needed:
+                    rho[a, b], rho[b, a] = held_out_rho_blocks(
+                        features[a], features[b], folds=material.plan.suite.folds, seed=FOLD_SEED
+                    )
+                    bar.update()
+                for name, (with_, without) in kinds.items():
+                    shared, absent = (np.stack([rho[name, other] for other in group]) for group in (with_, without))
+                    weights = features[name].weights
+                    found = {
+                        "share": positive_share(shared, absent, weights > 0),
+                        "weighted_share": positive_share(shared, absent, weights),
+                    }
+                    shares[name].append({
+                        "features": float((weights > 0).sum()),
+                        **{f"{key}{part}": getattr(value, field) for key, value in found.items()
+                           for part, field in (("", "share"), ("_error", "error"), ("_by_chance", "by_chance"))},
+                    })  # fmt: skip
+            of_dataset = pd.DataFrame([
+                {"dataset": material.dataset.name, "encoder": name,
+                 **dict(zip(("shared_with", "absent_from"), PRESETS[material.encoders[name].kind], strict=True)),
+                 **_joined(pd.DataFrame(found))}
+                for name, found in shares.items()
+            ])  # fmt: skip
+            if len(of_dataset):
+                of_dataset["order"] = of_dataset.weighted_share.rank(ascending=False).astype(int)
+            out.append(of_dataset)
+    return pd.concat(out, ignore_index=True)
+
+
+def _joined(by_seed: pd.DataFrame) -> dict[str, float]:
+    """Return means over seeds, with 95 % intervals of seeds (n - 1) and samples."""
+    from scipy.stats import t
+
+    out = {"features": float(by_seed.features.mean())}
+    for name in ("share", "weighted_share"):
+        of_seeds = by_seed[name].var(ddof=1) / len(by_seed)
+        of_samples = float((by_seed[f"{name}_error"] ** 2).mean())  # seeds see the same samples
+        variance = of_seeds + of_samples
+        # Satterthwaite's degrees of freedom; the samples' share counts as known.
+        freedom = (len(by_seed) - 1) * (variance / of_seeds) ** 2 if of_seeds > 0 else np.inf
+        half = float(t.ppf(0.975, freedom)) * variance**0.5
+        mean = float(by_seed[name].mean())
+        out |= {
+            name: mean, f"{name}_low": max(mean - half, 0.0), f"{name}_high": min(mean + half, 1.0),
+            f"{name}_by_chance": float(by_seed[f"{name}_by_chance"].mean()),
+        }  # fmt: skip
+    return out

@@ -1,0 +1,153 @@
+"""Leaderboards under every pair of seeds, the top features of every seed, and the variance of a cell."""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from benchmark.features import Features
+from benchmark.jobs.experiment import Material
+from benchmark.jobs.matrix import FOLD_SEED, RESAMPLES
+from benchmark.jobs.memory import memory_budget
+from benchmark.jobs.sides import Layers, Side, loaded_pairs
+from benchmark.metrics import (
+    Components,
+    RankAgreement,
+    components,
+    crossfit_both,
+    held_out_rho_both,
+    max_correlation,
+    rank_agreement,
+    top_agreement,
+)
+
+PRESETS = {"vlm": ("text", "vision"), "vision": ("vlm", "text"), "text": ("vlm", "vision")}
+"""Kind of an encoder -> the kind that its top features are shared with, and the kind they are absent from."""
+SHOWN_SEEDS = (1, 2, 3, 5, 10, 20)
+"""Numbers of seeds for which the smallest difference that can be trusted is given."""
+
+
+class Board(NamedTuple):
+    """Cross-fitted wMPPC (last layers) between all encoders under crossed seeds."""
+
+    cells: list[tuple[str, str]]
+    """Source and target."""
+    values: NDArray[np.float64]
+    """(C, S, S): cell, seed of the source, seed of the target."""
+    draws: NDArray[np.float64]
+    """(C, S, S, R): resampled values."""
+    rho: dict[Side, dict[str, NDArray[np.float64]]]
+    """(source, seed) -> target -> (m,) held-out correlation of each feature with the target of the same seed."""
+    seeds: tuple[int, ...]
+
+
+def board(material: Material) -> Board:
+    """Compare all encoders (their last layers) under every seed of one and every seed of the other."""
+    suite, sides = material.plan.suite, material.sides
+    seeds, names = suite.seeds, list(material.encoders)
+    pairs = [((a, s), (b, t)) for a, b in itertools.combinations(names, 2) for s in seeds for t in seeds]
+    cells = [(a, b) for a in names for b in names if a != b]
+    at = {cell: i for i, cell in enumerate(cells)}
+    index = {seed: i for i, seed in enumerate(seeds)}
+    values = np.full((len(cells), len(seeds), len(seeds)), np.nan)
+    draws = np.full((*values.shape, RESAMPLES), np.nan)
+    rho: dict[Side, dict[str, NDArray[np.float64]]] = {(name, seed): {} for name in names for seed in seeds}
+    how = {"min_count": suite.min_count, "budget": memory_budget("cpu")}
+    with tqdm(total=len(pairs), desc="leaderboards", unit="pair", mininterval=0.5) as bar:
+        for a, b, left, right in loaded_pairs(pairs, sides, material.compared, **how):
+            own, other = _last(left), _last(right)
+            there, back = crossfit_both(own, other, folds=suite.folds, seed=FOLD_SEED, resamples=RESAMPLES)
+            for fit, source, target in ((there, a, b), (back, b, a)):
+                place = at[source[0], target[0]], index[source[1]], index[target[1]]
+                values[place], draws[place] = fit.value, fit.draws
+            if a[1] == b[1]:
+                rho[a][b[0]], rho[b][a[0]] = held_out_rho_both(own, other, folds=suite.folds, seed=FOLD_SEED)
+            bar.update()
+    return Board(cells, values, draws, rho, seeds)
+
+
+def _last(layers: Layers) -> Features:
+    return layers[max(layers)]
+
+
+def leaderboard(found: Board) -> pd.DataFrame:
+    """Return one row per cell, best first: source, target, crossfit (mean over all pairs of seeds), seed_N and rank_N.
+
+    seed_N is the value with seed N on both sides, and rank_N its rank, 1 the highest.
+    """
+    table = pd.DataFrame(found.cells, columns=["source", "target"])
+    table["crossfit"] = found.values.mean((1, 2))
+    for i, seed in enumerate(found.seeds):
+        table[f"seed_{seed}"] = found.values[:, i, i]
+        table[f"rank_{seed}"] = (-found.values[:, i, i]).argsort(kind="stable").argsort() + 1
+    return table.sort_values("crossfit", ascending=False, ignore_index=True)
+
+
+def agreement_of_ranks(found: Board) -> RankAgreement:
+    """Return how alike the leaderboards of the seeds are, each with the same seed on both sides."""
+    same = np.arange(len(found.seeds))
+    return rank_agreement(found.values[:, same, same].T, found.draws[:, same, same].transpose(1, 0, 2))
+
+
+def variance(found: Board) -> tuple[Components, pd.DataFrame, pd.DataFrame]:
+    """Return the components of a cell's variance, as a table too, and the smallest difference by number of seeds."""
+    sample = found.draws.mean((1, 2)).var(-1, ddof=1)
+    parts = components(list(found.values), sample.tolist())
+    names = {
+        "encoders": "between pairs of encoders",
+        "source_seed": "seed of the source", "target_seed": "seed of the target",
+        "pairing": "pair of seeds beyond both", "sample": "samples",
+    }  # fmt: skip
+    table = pd.DataFrame([
+        {"component": name, "what": what, "variance": getattr(parts, name), "sd": getattr(parts, name) ** 0.5,
+         "share": getattr(parts, name) / parts.total if parts.total else np.nan}
+        for name, what in names.items()
+    ])  # fmt: skip
+    smallest = pd.DataFrame([
+        {"seeds": seeds, "sd_of_a_cell": parts.noise(seeds) ** 0.5,
+         "smallest_difference": parts.smallest_difference(seeds)}
+        for seeds in SHOWN_SEEDS
+    ])  # fmt: skip
+    return parts, table, smallest
+
+
+def top_lists(material: Material, found: Board) -> pd.DataFrame:
+    """Return how far the top 1 % of sharedness of every encoder agree between seeds.
+
+    One row per encoder and ordered pair of seeds: shared_with and absent_from (kinds, by `PRESETS`), features on the
+    list, share of them whose best correlated partner is on the other seed's list, by_chance (given S), p_value, and
+    Spearman's correlation of Delta with that of the partners. rho are held out. An encoder without both kinds beside it
+    has no rows.
+    """
+    cards, rows = material.encoders, []
+    chosen = {}
+    for name, card in cards.items():
+        with_, without = (
+            [other for other, its in cards.items() if its.kind == kind and other != name] for kind in PRESETS[card.kind]
+        )
+        if with_ and without:
+            chosen[name] = with_, without
+    for name, (with_, without) in tqdm(chosen.items(), desc="top features", unit="encoder", mininterval=0.5):
+        features = {seed: _last(material.load(name, seed)) for seed in found.seeds}
+        difference = {
+            seed: _least(found.rho[name, seed], with_).min(0) - _least(found.rho[name, seed], without).max(0)
+            for seed in found.seeds
+        }
+        for s, t in itertools.permutations(found.seeds, 2):
+            partner = max_correlation(features[s], features[t]).source_match
+            agreed = top_agreement(
+                (difference[s], difference[t]), (features[s].weights, features[t].weights), partner, seed=s
+            )
+            positive = float((difference[s] > 0)[features[s].weights > 0].mean())
+            kinds = dict(zip(("shared_with", "absent_from"), PRESETS[cards[name].kind], strict=True))
+            rows.append({"encoder": name, **kinds, "source_seed": s, "target_seed": t, "positive_delta": positive,
+                         **agreed._asdict()})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _least(rho: dict[str, NDArray[np.float64]], names: list[str]) -> NDArray[np.float64]:
+    """Return the squares of held-out correlations, (encoders, m); those below 0 count as 0."""
+    return np.maximum(np.stack([rho[name] for name in names]), 0) ** 2

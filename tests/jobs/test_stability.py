@@ -1,0 +1,100 @@
+"""The seed audit answers whole, is answered once, and refuses what it cannot audit."""
+
+import mlflow
+import numpy as np
+import pytest
+
+import registry
+from benchmark.jobs.matrix import FOLD_SEED
+from benchmark.metrics import crossfit, match_decoders
+
+TINY = ["--max-samples", "600", "--epochs", "1", "--permutations", "2", "--folds", "2", "--k", "4"]
+TABLES = (
+    "stability", "seed_pairs", "deciles", "top_features", "leaderboard", "components", "smallest_difference", "saes",
+)  # fmt: skip
+
+
+@pytest.fixture
+def audit(command):
+    return lambda *more, encoders="kinds.yaml": command("stability", "--encoders", encoders, *TINY, *more)
+
+
+def newest():
+    return registry.runs("FINISHED", kind="stability").iloc[0]
+
+
+def test_an_audit_holds_every_table_and_figure_and_is_answered_once(audit):
+    code, out, error = audit("--seeds", "0,1")
+    assert code == 0, error
+    run = newest()
+    folder = registry.verified(run.run_id)
+    assert folder is not None
+    files = {f"{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")} | {"stability.png", "stability.txt"}
+    assert files <= {path.name for path in folder.iterdir()}
+    table = registry.table(run.run_id, "stability.parquet")
+    assert list(table.groupby("encoder", sort=False).varies.agg(list).iloc[0]) == ["both", "init", "order"]
+    assert len(table) == 3 * 3 and (table.low <= table.high).all()
+    assert table.untrained_crossfit[table.varies == "order"].isna().all()
+    # Seeds of one order share what 600 samples leave of the initial weights; seeds of other weights do not.
+    mcc = table.pivot(index="encoder", columns="varies", values="mcc")
+    assert (mcc.order > mcc.init).all() and (mcc.order > mcc.both).all()
+    saes = registry.table(run.run_id, "saes.parquet")
+    assert saes.groupby("varies").order_seed.nunique().to_dict() == {"both": 2, "init": 1, "order": 2}
+    assert saes.groupby("varies").run_id.nunique().to_dict() == {"both": 6, "init": 6, "order": 6}
+    assert saes.run_id.nunique() == 12  # the first seed is the same SAE three times
+    board = registry.table(run.run_id, "leaderboard.parquet")
+    assert len(board) == 6 and board.crossfit.is_monotonic_decreasing
+    assert registry.table(run.run_id, "components.parquet")["share"].sum() == pytest.approx(1)
+    assert {"stability/kendall_tau", "stability/smallest_difference", "stability/crossfit/init/tiny-vit"} <= set(
+        run.metrics
+    )
+    assert "53 % on the MLP" in out and "Kendall's tau" in out and "2 seeds say little" in out
+    _values_are_those_of_the_pure_functions(run, saes)
+
+    before = set(registry.runs(kind="train").run_id)
+    assert audit("--seeds", "0,1")[0] == 0
+    assert set(registry.runs(kind="train").run_id) == before and newest().key == run.key
+    assert mlflow.get_run(newest().run_id).data.metrics == mlflow.get_run(run.run_id).data.metrics
+
+
+def _values_are_those_of_the_pure_functions(run, saes):
+    pairs = registry.table(run.run_id, "seed_pairs.parquet").set_index(["encoder", "varies", "source_seed"])
+    own = saes[(saes.encoder == "tiny-bert") & (saes.varies == "init")].set_index("seed")
+    row = pairs.loc["tiny-bert", "init", 1]
+    decoders = [registry.load_sae(own.model_uri[seed]).W_dec.detach().numpy() for seed in (1, 0)]
+    assert row.decoder_shared == match_decoders(*decoders).share() and row.mcc < 1
+    features = [registry.features(own.run_id[seed], 2) for seed in (1, 0)]
+    # Which samples are held out, the features do not say: the compared ones are as many as the table says.
+    heldout = _heldout(row.n_samples)
+    value = crossfit(*(f.take(heldout) for f in features), folds=2, seed=FOLD_SEED)
+    assert row.crossfit == pytest.approx(value, abs=1e-12)
+
+
+def _heldout(n_samples):
+    from benchmark.datasets import load_dataset
+
+    found = np.flatnonzero(load_dataset("scenes", 600, ".cache", progress=False).heldout)
+    assert len(found) == n_samples
+    return found
+
+
+def test_one_encoder_is_audited_without_a_leaderboard(audit):
+    code, out, error = audit("--seeds", "0,1", "--separate", "false", encoders="one.yaml")
+    assert code == 0, error
+    run = newest()
+    assert len(registry.table(run.run_id, "stability.parquet")) == 1 and "Kendall" not in out
+    with pytest.raises(ValueError, match="no artifact"):
+        registry.table(run.run_id, "leaderboard.parquet")
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--seeds", "3"], "compares seeds of one encoder; give two or more"),
+        (["--order-seed", "1"], "sets init_seed and order_seed itself"),
+        (["--encoders", "small-vti"], "small-vit"),
+    ],
+)
+def test_what_cannot_be_audited_is_refused_in_one_sentence(command, more, message):
+    code, _, error = command("stability", *more)
+    assert code == 2 and message in error and error.count("\n") <= 1
