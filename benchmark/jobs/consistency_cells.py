@@ -18,6 +18,7 @@ from benchmark.jobs.compare_units import recorded
 from benchmark.jobs.experiment import Material
 from benchmark.jobs.matrix import cells, compare_pairs
 from benchmark.jobs.memory import memory_budget
+from benchmark.jobs.sides import Recorded, Side
 from benchmark.metrics import Estimate, components, linear_score, mantel, sd_beyond_noise
 
 Cell = tuple[str, str]
@@ -41,14 +42,13 @@ class Compared(NamedTuple):
 def compared(material: Material, rows: NDArray[np.int64], names: Sequence[str]) -> Compared:
     """Compare all encoders of a dataset on some of its samples."""
     suite, chosen = material.plan.suite, [item for item in material.trained if item.encoder.name in names]
-    before = recorded(chosen, len(material.dataset), untrained=True) if suite.untrained else None
+    before = _last_layers(recorded(chosen, len(material.dataset), untrained=True)) if suite.untrained else None
     long, draws = compare_pairs(
-        suite, recorded(chosen, len(material.dataset)), {suite.report_on[0]: rows},
+        suite, _last_layers(recorded(chosen, len(material.dataset))), {suite.report_on[0]: rows},
         untrained=before, budget=memory_budget("cpu"),
     )  # fmt: skip
-    table = cells(long, draws)
-    table = table[table["aggregate"] == "last"].drop(columns=["aggregate"])
-    long = long[long["aggregate"] == "last"].set_index(["source", "target", "source_seed", "target_seed"])
+    table = cells(long, draws).drop(columns=["aggregate"])
+    long = long.set_index(["source", "target", "source_seed", "target_seed"])
     values, drawn = {}, {}
     for a, b in itertools.permutations(names, 2):
         values[a, b] = np.array([[long.crossfit[a, b, s, t] for t in suite.seeds] for s in suite.seeds])
@@ -63,6 +63,10 @@ def compared(material: Material, rows: NDArray[np.int64], names: Sequence[str]) 
             half = Z * errors[row.source, row.target]
             table.loc[i, ["low", "high"]] = row.crossfit - half, row.crossfit + half
     return Compared(table, values, drawn, errors)
+
+
+def _last_layers(sides: dict[Side, Recorded]) -> dict[Side, Recorded]:
+    return {side: found.only(max(found.features)) for side, found in sides.items()}
 
 
 def differences(found: Mapping[str, Compared]) -> pd.DataFrame:

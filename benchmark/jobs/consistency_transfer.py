@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmark.features import Features
-from benchmark.jobs.consistency_types import kinds_beside, last_layer
+from benchmark.jobs.consistency_types import kinds_beside
 from benchmark.jobs.experiment import Material
 from benchmark.jobs.matrix import FOLD_SEED
 from benchmark.jobs.train_encoder import activations_of
@@ -67,7 +67,7 @@ def transfers(
             between = {"trained_on": here.dataset.name, "applied_to": there.dataset.name}
             vectors = {name: _vectors(there, name) for name in names}
             for seed in seeds:
-                own = {name: last_layer(here, name, seed, rows[i]) for name in names}
+                own = {name: here.load_layer(name, seed, rows=rows[i]) for name in names}
                 applied = {}
                 for name in names:
                     applied[name] = _apply(here, name, seed, vectors[name], there, rows[j])
@@ -76,7 +76,7 @@ def transfers(
                 for row in _partners(own, other, here.plan.suite.folds):
                     partners.append({**between, "seed": seed, **row})
                 half = rows[i][::2], rows[i][1::2]
-                halves = [{name: last_layer(here, name, seed, part) for name in names} for part in half]
+                halves = [{name: here.load_layer(name, seed, rows=part) for name in names} for part in half]
                 rho, rho_there, *of_halves = (_rho(f, here.plan.suite.folds) for f in (own, other, *halves))
                 for name in names:
                     live = own[name].weights > 0

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmark.catalog import EncoderCard
-from benchmark.features import Features
 from benchmark.jobs.experiment import Material
 from benchmark.jobs.matrix import FOLD_SEED
 from benchmark.jobs.stability_board import PRESETS
@@ -35,12 +34,6 @@ def kinds_beside(cards: Mapping[str, EncoderCard], names: Sequence[str]) -> dict
     return found
 
 
-def last_layer(material: Material, name: str, seed: int, rows: NDArray[np.int64]) -> Features:
-    """Return an encoder's features of its deepest recorded layer on some samples."""
-    layers = material.load(name, seed, rows)
-    return layers[max(layers)]
-
-
 def typology(materials: Sequence[Material], rows: Sequence[NDArray[np.int64]], names: Sequence[str]) -> pd.DataFrame:
     """Return the share of each encoder's features that are shared with one kind of encoders more than with another.
 
@@ -59,7 +52,7 @@ def typology(materials: Sequence[Material], rows: Sequence[NDArray[np.int64]], n
         for material, chosen in zip(materials, rows, strict=True):
             shares: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
             for seed in seeds:
-                features = {name: last_layer(material, name, seed, chosen) for name in names}
+                features = {name: material.load_layer(name, seed, rows=chosen) for name in names}
                 rho: dict[tuple[str, str], NDArray[np.float64]] = {}
                 for a, b in needed:
                     rho[a, b], rho[b, a] = held_out_rho_blocks(

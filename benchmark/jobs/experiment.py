@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from benchmark.catalog import EncoderCard
 from benchmark.datasets import PairedDataset, load_dataset
 from benchmark.errors import InputError
+from benchmark.features import Features
 from benchmark.jobs import keys, tracking
 from benchmark.jobs.compare_units import recorded
 from benchmark.jobs.plan import Plan
@@ -63,6 +64,14 @@ class Material:
         """Return {layer: features} of some samples (None: the compared ones), without those below `min_count`."""
         chosen = self.compared if rows is None else rows
         return self.sides[encoder, seed].load(chosen, self.plan.suite.min_count)
+
+    def load_layer(
+        self, encoder: str, seed: int, layer: int | None = None, rows: NDArray[np.int64] | None = None
+    ) -> Features:
+        """Return the features of one layer (None: the deepest recorded one), see `load`; no other is read."""
+        side, chosen = self.sides[encoder, seed], self.compared if rows is None else rows
+        which = max(side.features) if layer is None else layer
+        return side.only(which).load(chosen, self.plan.suite.min_count)[which]
 
     def run_of(self, encoder: str, seed: int) -> Trained:
         """Return the train run of an encoder and seed; raises KeyError where there is none."""

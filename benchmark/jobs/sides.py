@@ -1,7 +1,7 @@
 """The sides of a comparison: an encoder's recorded features under one seed, read when they are compared."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,10 @@ class Recorded:
     n_samples: int
     norms: Mapping[int, Path] = field(default_factory=dict)
     """Layer -> a NumPy file with the lengths (m,) of its decoder's rows; without one they count as 1."""
+
+    def only(self, layer: int) -> "Recorded":
+        """Return the same without the files of other layers."""
+        return replace(self, features={layer: self.features[layer]})
 
     def load(self, rows: NDArray[np.int64], min_count: int = 0) -> Layers:
         """Return the features of some samples, without those active on fewer than `min_count` of them.

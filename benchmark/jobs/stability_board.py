@@ -8,11 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmark.features import Features
 from benchmark.jobs.experiment import Material
 from benchmark.jobs.matrix import FOLD_SEED, RESAMPLES
 from benchmark.jobs.memory import memory_budget
-from benchmark.jobs.sides import Layers, Side, loaded_pairs
+from benchmark.jobs.sides import Side, loaded_pairs
 from benchmark.metrics import (
     Components,
     RankAgreement,
@@ -46,7 +45,8 @@ class Board(NamedTuple):
 
 def board(material: Material) -> Board:
     """Compare all encoders (their last layers) under every seed of one and every seed of the other."""
-    suite, sides = material.plan.suite, material.sides
+    suite = material.plan.suite
+    sides = {side: recorded.only(max(recorded.features)) for side, recorded in material.sides.items()}
     seeds, names = suite.seeds, list(material.encoders)
     pairs = [((a, s), (b, t)) for a, b in itertools.combinations(names, 2) for s in seeds for t in seeds]
     cells = [(a, b) for a in names for b in names if a != b]
@@ -58,7 +58,7 @@ def board(material: Material) -> Board:
     how = {"min_count": suite.min_count, "budget": memory_budget("cpu")}
     with tqdm(total=len(pairs), desc="leaderboards", unit="pair", mininterval=0.5) as bar:
         for a, b, left, right in loaded_pairs(pairs, sides, material.compared, **how):
-            own, other = _last(left), _last(right)
+            (own,), (other,) = left.values(), right.values()
             there, back = crossfit_both(own, other, folds=suite.folds, seed=FOLD_SEED, resamples=RESAMPLES)
             for fit, source, target in ((there, a, b), (back, b, a)):
                 place = at[source[0], target[0]], index[source[1]], index[target[1]]
@@ -67,10 +67,6 @@ def board(material: Material) -> Board:
                 rho[a][b[0]], rho[b][a[0]] = held_out_rho_both(own, other, folds=suite.folds, seed=FOLD_SEED)
             bar.update()
     return Board(cells, values, draws, rho, seeds)
-
-
-def _last(layers: Layers) -> Features:
-    return layers[max(layers)]
 
 
 def leaderboard(found: Board) -> pd.DataFrame:
@@ -131,7 +127,7 @@ def top_lists(material: Material, found: Board) -> pd.DataFrame:
         if with_ and without:
             chosen[name] = with_, without
     for name, (with_, without) in tqdm(chosen.items(), desc="top features", unit="encoder", mininterval=0.5):
-        features = {seed: _last(material.load(name, seed)) for seed in found.seeds}
+        features = {seed: material.load_layer(name, seed) for seed in found.seeds}
         difference = {
             seed: _least(found.rho[name, seed], with_).min(0) - _least(found.rho[name, seed], without).max(0)
             for seed in found.seeds

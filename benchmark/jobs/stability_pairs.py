@@ -63,13 +63,13 @@ def seed_pairs(material: Material, varies: str) -> SeedPairs:
     total = sum(map(len, layers.values())) * len(seeds) * (len(seeds) - 1) // 2
     with tqdm(total=total, desc=f"pairs of seeds ({varies})", unit="pair", mininterval=0.5) as bar:
         for name, own in layers.items():
-            features = {seed: material.load(name, seed) for seed in seeds}
             for layer in own:
+                features = {seed: material.load_layer(name, seed, layer) for seed in seeds}
                 rows = {seed: trained_rows(material, name, seed, layer) for seed in seeds}
                 draws: dict[tuple[int, int], NDArray[np.float64]] = {}
                 found: list[dict[str, Any]] = []
                 for s, t in itertools.combinations(seeds, 2):
-                    both = features[s][layer], features[t][layer]
+                    both = features[s], features[t]
                     for row, drawn, of_decile in _compare(material, both, (rows[s], rows[t]), (s, t)):
                         draws[row["source_seed"], row["target_seed"]] = drawn
                         found.append({"encoder": name, "layer": layer, "varies": varies, **row})
@@ -96,7 +96,8 @@ def _compare(
     held_out = held_out_rho_both(*features, folds=suite.folds, seed=FOLD_SEED)
     groups = shared_groups([features[0]], [features[1]])
     out = []
-    for way, (matches, both) in enumerate((matched(*rows), matched(*reversed(rows)))):
+    match = matched(*rows)
+    for way, (matches, both) in enumerate((match, _back(*match))):
         counts, weights = activation_counts(features[way]), features[way].weights
         close = np.nan_to_num(matches.cosine, nan=-1.0) > THRESHOLD
         live = counts > 0
@@ -127,6 +128,12 @@ def matched(own: Rows, other: Rows) -> tuple[DecoderMatch, NDArray[np.bool_]]:
     return decoder, shared_latents(decoder, match_decoders(own.encoder, other.encoder), THRESHOLD)
 
 
+def _back(match: DecoderMatch, both: NDArray[np.bool_]) -> tuple[DecoderMatch, NDArray[np.bool_]]:
+    """Return what `matched` returns the other way round: between dictionaries of one size all have a partner."""
+    inverse = np.argsort(match.partner)
+    return DecoderMatch(match.cosine[inverse], inverse), both[inverse]
+
+
 def trained_rows(material: Material, encoder: str, seed: int, layer: int) -> Rows:
     """Return the weights of a registered SAE."""
     import registry
@@ -149,7 +156,7 @@ def untrained_pairs(material: Material) -> dict[Layer, dict[str, float]]:
     out: dict[Layer, dict[str, float]] = {}
     for name in tqdm(material.encoders, desc="untrained", unit="encoder", mininterval=0.5):
         saes = pd.read_parquet(material.run_of(name, first[0]).folder / "saes.parquet")
-        sides = [before[name, seed].load(material.compared) for seed in first] if before else []
+        sides = [before[name, seed].load(material.compared, suite.min_count) for seed in first] if before else []
         for layer, d, m, k in zip(saes.layer, saes.d, saes.n_latents, saes.k, strict=True):
             if (d, m, k) not in by_size:
                 rows = [_rows(TopKSAE(int(d), int(m), int(k), seed=material.plan.seeds_of(s).init)) for s in first]

@@ -34,6 +34,8 @@ def sentences(
         "untrained: agree before training. dec: share of live latents whose one-to-one partner's decoder row is at a",
         "cosine above 0.7; enc+dec: and their encoder row too. PW-MCC: mean cosine of partners, all latents.", "",
         text_table(HEADER, [_row(row) for _, row in tables["stability"].iterrows()]), "",
+        *(["Where order alone varies, latents that training hardly moved agree by their common initial weights.", ""]
+          if "order" in set(tables["stability"].varies) else []),
         PUBLISHED, "",
     ]  # fmt: skip
     lines += _deciles(tables["deciles"])

@@ -6,6 +6,7 @@ import pytest
 
 import registry
 from benchmark.jobs.matrix import FOLD_SEED
+from benchmark.jobs.stability_pairs import Rows, _back, matched
 from benchmark.metrics import crossfit, match_decoders
 
 TINY = ["--max-samples", "600", "--epochs", "1", "--permutations", "2", "--folds", "2", "--k", "4"]
@@ -98,3 +99,15 @@ def test_one_encoder_is_audited_without_a_leaderboard(audit):
 def test_what_cannot_be_audited_is_refused_in_one_sentence(command, more, message):
     code, _, error = command("stability", *more)
     assert code == 2 and message in error and error.count("\n") <= 1
+
+
+def test_partners_the_other_way_round_are_those_of_matching_the_other_way_round():
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=(30, 12))
+    own = Rows(*(base + rng.normal(0, 0.1, (2, 30, 12))))
+    other = Rows(*(base[::-1] + rng.normal(0, 0.8, (2, 30, 12))))
+    there, back = _back(*matched(own, other)), matched(other, own)
+    np.testing.assert_array_equal(there[0].partner, back[0].partner)
+    np.testing.assert_allclose(there[0].cosine, back[0].cosine)
+    np.testing.assert_array_equal(there[1], back[1])
+    assert there[1].any() and not there[1].all()
