@@ -11,7 +11,7 @@ are compared, one of a group (the first caption of an image). Tables it leaves (
 - `agreement`: pair of datasets: mean_difference over cells with low and high, rms, sd_beyond_noise, correlation of the
   matrices with Mantel's p_value, kendall_tau, between_seeds (the correlation of two seeds' matrices within a dataset),
   alignment_difference with low and high (simultaneous over all pairs of datasets) and resolved.
-- `typology`, `transfer`, `partners`: see `consistency_types` and `consistency_transfer`.
+- `typology`, `typology_differences`, `transfer`, `partners`: see `consistency_types` and `consistency_transfer`.
 - `saes`: SAE.
 """
 
@@ -30,7 +30,7 @@ from benchmark.jobs.configs import ConsistencyConfig
 from benchmark.jobs.consistency_cells import agreement, alignments, compared, differences
 from benchmark.jobs.consistency_text import sentences
 from benchmark.jobs.consistency_transfer import transfers
-from benchmark.jobs.consistency_types import typology
+from benchmark.jobs.consistency_types import type_differences, typology
 from benchmark.jobs.experiment import Findings, Material, require_encoders, run_experiment
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.results import CACHE, sae_table
@@ -89,11 +89,13 @@ def answer(materials: Sequence[Material], folder: Path) -> Findings:
     cards = materials[0].encoders
     crossing = [(a, b) for a in names for b in names if cards[a].modality != cards[b].modality]
     transfer, partners = transfers(materials, rows, names)
+    kinds = typology(materials, rows, names)
     saes = [sae_table(material.trained).assign(dataset=material.dataset.name) for material in materials]
     tables = {
         "cells": pd.concat([item.cells.assign(dataset=dataset) for dataset, item in found.items()]),
         "differences": differences(found), "datasets": alignments(found, crossing),
-        "agreement": agreement(found, crossing, names), "typology": typology(materials, rows, names),
+        "agreement": agreement(found, crossing, names), "typology": kinds,
+        "typology_differences": type_differences(kinds),
         "transfer": transfer, "partners": partners,
         "saes": pd.concat(saes),
     }  # fmt: skip

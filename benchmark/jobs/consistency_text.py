@@ -14,7 +14,7 @@ def sentences(tables: Mapping[str, pd.DataFrame], n_samples: int, seeds: int) ->
         [f"{n_samples:,} compared samples of each dataset, one a group; {seeds} seeds."],
         _ranking(tables["datasets"], tables["agreement"]),
         _matrices(tables["agreement"], seeds),
-        _types(tables["typology"]),
+        _types(tables["typology"], tables["typology_differences"]),
         _transfer(tables["transfer"], tables["partners"]),
     ]
     text = "\n\n".join("\n".join(part) for part in parts if part)
@@ -65,7 +65,7 @@ def _matrices(agreement: pd.DataFrame, seeds: int) -> list[str]:
     return lines
 
 
-def _types(typology: pd.DataFrame) -> list[str]:
+def _types(typology: pd.DataFrame, differences: pd.DataFrame) -> list[str]:
     if typology.empty:
         return ["No encoder has encoders of two other kinds beside it, so kinds of shared features are not compared."]
     rows = [
@@ -76,8 +76,18 @@ def _types(typology: pd.DataFrame) -> list[str]:
         for row in typology.sort_values("encoder", kind="stable").to_dict("records")
     ]  # fmt: skip
     header = ("encoder", "shared with", "dataset", "by weight", "chance", "of live features", "chance", "rank")
-    return ["Share of features with a positive Delta (held-out correlations), by weight S and by number",
-            text_table(header, rows)]  # fmt: skip
+    lines = ["Share of features with a positive Delta (held-out correlations), by weight S and by number",
+             text_table(header, rows)]  # fmt: skip
+    for (first, second), part in differences.groupby(["first", "second"], sort=False):
+        told = [
+            f"{row['encoder']} {row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+            for row in part[part.resolved].to_dict("records")
+        ]
+        lines.append(
+            f"{second} minus {first}, by weight: {len(told)} of {len(part)} resolved" + ": " * bool(told)
+            + "; ".join(told) + "."
+        )  # fmt: skip
+    return lines
 
 
 def _transfer(transfer: pd.DataFrame, partners: pd.DataFrame) -> list[str]:

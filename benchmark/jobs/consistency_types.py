@@ -15,7 +15,9 @@ from benchmark.catalog import EncoderCard
 from benchmark.jobs.experiment import Material
 from benchmark.jobs.matrix import FOLD_SEED
 from benchmark.jobs.stability_board import PRESETS
-from benchmark.metrics import held_out_rho_blocks, positive_share
+from benchmark.metrics import Estimate, held_out_rho_blocks, positive_share
+
+WEIGHTED = ("weighted_share", "weighted_share_error", "weighted_share_freedom")
 
 
 def kinds_beside(cards: Mapping[str, EncoderCard], names: Sequence[str]) -> dict[str, tuple[list[str], list[str]]]:
@@ -38,9 +40,10 @@ def typology(materials: Sequence[Material], rows: Sequence[NDArray[np.int64]], n
     """Return the share of each encoder's features that are shared with one kind of encoders more than with another.
 
     One row per dataset and encoder: shared_with and absent_from (kinds), features (live, mean over seeds), share of
-    them with a positive Delta of held-out correlations and weighted_share (by S), each with low, high (95 %: seeds, by
-    their spread, and samples, by the jackknife) and by_chance (over all ways of calling as many encoders by either
-    kind), and order, the rank of weighted_share within the dataset (1 the highest). Same seed on both sides.
+    them with a positive Delta of held-out correlations and weighted_share (by S), each with error, freedom (of the
+    error), low, high (95 %: seeds, by their spread, and samples, by the jackknife) and by_chance (over all ways of
+    calling as many encoders by either kind), and order, the rank of weighted_share within the dataset (1 the highest).
+    Same seed on both sides.
     """
     out = []
     kinds = kinds_beside(materials[0].encoders, names)
@@ -83,21 +86,41 @@ def typology(materials: Sequence[Material], rows: Sequence[NDArray[np.int64]], n
     return pd.concat(out, ignore_index=True)
 
 
-def _joined(by_seed: pd.DataFrame) -> dict[str, float]:
-    """Return means over seeds, with 95 % intervals of seeds (n - 1) and samples."""
-    from scipy.stats import t
+def type_differences(found: pd.DataFrame) -> pd.DataFrame:
+    """Return how the shares by weight of two datasets differ, from the table of `typology`.
 
+    One row per pair of datasets (first, second) and encoder: difference (second minus first), low, high (95 %), and
+    resolved (the interval does not hold 0).
+    """
+    rows = []
+    for first, second in itertools.combinations(dict.fromkeys(found.get("dataset", [])), 2):
+        a, b = (found[found.dataset == dataset].set_index("encoder") for dataset in (first, second))
+        for name in a.index:
+            one, other = (Estimate(*(float(part.loc[name, column]) for column in WEIGHTED)) for part in (a, b))
+            gap = other.minus(one)
+            low, high = gap.interval()
+            rows.append({
+                "first": first, "second": second, "encoder": name, "shared_with": a.shared_with[name],
+                "absent_from": a.absent_from[name], "difference": gap.value, "low": low, "high": high,
+                "resolved": low > 0 or high < 0,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _joined(by_seed: pd.DataFrame) -> dict[str, float]:
+    """Return means over seeds, with standard errors and 95 % intervals of seeds (n - 1) and samples."""
     out = {"features": float(by_seed.features.mean())}
     for name in ("share", "weighted_share"):
-        of_seeds = by_seed[name].var(ddof=1) / len(by_seed)
+        of_seeds = float(by_seed[name].var(ddof=1)) / len(by_seed)
         of_samples = float((by_seed[f"{name}_error"] ** 2).mean())  # seeds see the same samples
         variance = of_seeds + of_samples
         # Satterthwaite's degrees of freedom; the samples' share counts as known.
         freedom = (len(by_seed) - 1) * (variance / of_seeds) ** 2 if of_seeds > 0 else np.inf
-        half = float(t.ppf(0.975, freedom)) * variance**0.5
-        mean = float(by_seed[name].mean())
+        found = Estimate(float(by_seed[name].mean()), variance**0.5, freedom)
+        low, high = found.interval()
         out |= {
-            name: mean, f"{name}_low": max(mean - half, 0.0), f"{name}_high": min(mean + half, 1.0),
+            name: found.value, f"{name}_error": found.error, f"{name}_freedom": found.freedom,
+            f"{name}_low": max(low, 0.0), f"{name}_high": min(high, 1.0),
             f"{name}_by_chance": float(by_seed[f"{name}_by_chance"].mean()),
         }  # fmt: skip
     return out

@@ -11,7 +11,17 @@ from benchmark.jobs.configs import ConsistencyConfig
 from benchmark.jobs.consistency import consistency_plans, matched_rows
 
 TINY = ["--epochs", "1", "--permutations", "2", "--folds", "2", "--k", "4", "--encoders", "kinds.yaml"]
-TABLES = ("cells", "differences", "datasets", "agreement", "typology", "transfer", "partners", "saes")
+TABLES = (
+    "cells",
+    "differences",
+    "datasets",
+    "agreement",
+    "typology",
+    "typology_differences",
+    "transfer",
+    "partners",
+    "saes",
+)
 
 
 def test_two_datasets_are_compared_whole_and_once(command):
@@ -36,6 +46,9 @@ def test_two_datasets_are_compared_whole_and_once(command):
         assert row["alignment"] == pytest.approx(np.mean(values)) and row["low"] < row["alignment"] < row["high"]
     assert len(tables["transfer"]) == 2 * 3 * 2 and len(tables["partners"]) == 2 * 6 * 2
     assert tables["transfer"].fvu_there.notna().all() and tables["typology"]["order"].isin((1, 2, 3)).all()
+    shares = tables["typology"].set_index(["dataset", "encoder"]).weighted_share
+    for row in tables["typology_differences"].to_dict("records"):
+        assert row["difference"] == pytest.approx(shares["blooms", row["encoder"]] - shares["scenes", row["encoder"]])
     assert {"consistency/alignment/blooms", "consistency/correlation/scenes/blooms"} <= set(run.metrics)
     assert "blooms minus scenes" in out and "Mantel" in out
 
