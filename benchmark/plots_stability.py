@@ -116,6 +116,7 @@ def _ranks(axes: Any, leaderboard: pd.DataFrame) -> None:
 
 
 def _components(axes: Any, table: pd.DataFrame) -> None:
+    table = table[table.encoder == ""]
     y = np.arange(len(table))[::-1]
     axes.barh(y, table.sd, color=COLOURS[0])
     for at, sd, share in zip(y, table.sd, table["share"], strict=True):
@@ -130,6 +131,7 @@ def _components(axes: Any, table: pd.DataFrame) -> None:
 
 def _smallest(axes: Any, table: pd.DataFrame) -> None:
     axes.plot(table.seeds, table.smallest_difference, "o-", color=COLOURS[3])
+    axes.fill_between(table.seeds, table.low, table.high, color=COLOURS[3], alpha=0.15, label="its 95 % interval")
     for row in table.itertuples():
         axes.annotate(f"{row.smallest_difference:.3f}", (row.seeds, row.smallest_difference), (3, 5),
                       textcoords="offset points", fontsize=8)  # fmt: skip
@@ -139,7 +141,7 @@ def _smallest(axes: Any, table: pd.DataFrame) -> None:
     axes.set(
         title="Smallest difference of two cells to trust (95 %)", xlabel="seeds of each encoder",
         ylabel="difference of cross-fitted wMPPC",
-        ylim=(0, 1.15 * max(float(table.smallest_difference.max()), 1e-9)),
+        ylim=(0, 1.15 * max(float(table[["smallest_difference", "high"]].max().max()), 1e-9)),
     )  # fmt: skip
     axes.grid(alpha=0.25)
 

@@ -101,15 +101,27 @@ def _ranks(leaderboard: pd.DataFrame, ranks: RankAgreement) -> list[str]:
 
 def _differences(tables: Mapping[str, pd.DataFrame], parts: Components, seeds: int) -> list[str]:
     of_parts, smallest = tables["components"], tables["smallest_difference"]
-    rows = [(str(row["what"]), f"{row['sd']:.4f}", f"{row['share']:.1%}") for row in of_parts.to_dict("records")]
-    by_seeds = ", ".join(
-        f"{row['smallest_difference']:.3f} with {row['seeds']:.0f}" for row in smallest.to_dict("records")
+    overall = of_parts[of_parts.encoder == ""]
+    rows = [(str(row["what"]), f"{row['sd']:.4f}", f"{row['share']:.1%}") for row in overall.to_dict("records")]
+    of_seeds = of_parts[of_parts.component == "source_seed"].sort_values("sd", ascending=False)
+    worst = of_seeds[of_seeds.encoder != ""].iloc[0]
+    by_seeds = text_table(
+        ("seeds", "smallest difference", "95 % interval"),
+        [
+            (
+                f"{row['seeds']:.0f}",
+                f"{row['smallest_difference']:.3f}",
+                f"{_number(row['low'])} to {_number(row['high'])}",
+            )
+            for row in smallest.to_dict("records")
+        ],
     )
     return [
         "What a cell's cross-fitted value varies with (one seed of each side):",
         text_table(("component", "standard deviation", "share of the variance"), rows), "",
-        f"Smallest difference between two cells that can be trusted (95 %, means over all pairs of seeds): {by_seeds} "
-        f"seeds. Here, with {seeds}: {parts.smallest_difference(seeds):.3f}.",
+        f"As a source, {worst['encoder']} varies most with its seed (sd {worst['sd']:.4f}).", "",
+        "Smallest difference between two cells that can be trusted (95 %; means over all pairs of seeds; its own",
+        "interval by leaving out seeds)", by_seeds, f"Here, with {seeds}: {parts.smallest_difference(seeds):.3f}.",
     ]  # fmt: skip
 
 

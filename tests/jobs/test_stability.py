@@ -6,6 +6,7 @@ import pytest
 
 import registry
 from benchmark.jobs.matrix import FOLD_SEED
+from benchmark.jobs.stability_board import Board, variance
 from benchmark.jobs.stability_pairs import Rows, _back, matched
 from benchmark.metrics import crossfit, match_decoders
 
@@ -45,7 +46,8 @@ def test_an_audit_holds_every_table_and_figure_and_is_answered_once(audit):
     assert saes.run_id.nunique() == 12  # the first seed is the same SAE three times
     board = registry.table(run.run_id, "leaderboard.parquet")
     assert len(board) == 6 and board.crossfit.is_monotonic_decreasing
-    assert registry.table(run.run_id, "components.parquet")["share"].sum() == pytest.approx(1)
+    parts = registry.table(run.run_id, "components.parquet")
+    assert parts["share"].sum() == pytest.approx(1) and len(parts) == 5 + 2 * 3
     assert {"stability/kendall_tau", "stability/smallest_difference", "stability/crossfit/init/tiny-vit"} <= set(
         run.metrics
     )
@@ -111,3 +113,19 @@ def test_partners_the_other_way_round_are_those_of_matching_the_other_way_round(
     np.testing.assert_allclose(there[0].cosine, back[0].cosine)
     np.testing.assert_array_equal(there[1], back[1])
     assert there[1].any() and not there[1].all()
+
+
+def test_the_interval_of_the_smallest_difference_holds_the_true_one():
+    rng, names, held = np.random.default_rng(0), "abcd", 0
+    cells = [(a, b) for a in names for b in names if a != b]
+    true = 1.96 * np.sqrt(2 * (0.03**2 + 0.02**2) / 5)
+    for _ in range(60):
+        source, target = ({name: rng.normal(0, sd, 5) for name in names} for sd in (0.03, 0.02))
+        values = np.array([0.3 + source[a][:, None] + target[b] for a, b in cells])
+        draws = values[..., None] + np.zeros(3)
+        _, parts, smallest = variance(Board(cells, values, draws, {}, (0, 1, 2, 3, 4)))
+        row = smallest[smallest.seeds == 5].iloc[0]
+        held += row.low <= true <= row.high
+    assert held >= 48
+    found = parts[(parts.component == "source_seed") & (parts.encoder == "b")].sd.iloc[0]
+    assert found == pytest.approx(source["b"].std(ddof=1))
