@@ -119,7 +119,7 @@ def held_out_rho_blocks(
     """
     found, _ = _fold_sums(layers(source), layers(target), folds, seed, resamples=1, ways=2)
     there, back = (
-        np.concatenate([_total(parts).correlations(), *(_without_blocks(parts, fold).correlations() for fold in parts)])
+        np.concatenate([total_sums(parts).correlations(), *(_without_blocks(parts, fold).correlations() for fold in parts)])
         for parts in found
     )
     return there, back
@@ -127,7 +127,7 @@ def held_out_rho_blocks(
 
 def _without_blocks(parts: list[Sums], fold: Sums) -> Sums:
     """Return the sums over all folds without each block of one of them."""
-    return Sums(*(total + part[1:] - part[0] for total, part in zip(_total(parts), fold, strict=True)))
+    return Sums(*(total + part[1:] - part[0] for total, part in zip(total_sums(parts), fold, strict=True)))
 
 
 def _crossfit(
