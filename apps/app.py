@@ -19,6 +19,7 @@ page = st.navigation(
         st.Page("pages_pair.py", title="Pair", url_path="pair", icon=":material/compare_arrows:"),
         st.Page("pages_layers.py", title="Layers", url_path="layers", icon=":material/layers:"),
         st.Page("pages_sharedness.py", title="Sharedness", url_path="sharedness", icon=":material/join_inner:"),
+        st.Page("pages_features.py", title="Features", icon=":material/lightbulb:", url_path="features"),
         st.Page("pages_stability.py", title="Stability", url_path="stability", icon=":material/casino:"),
         st.Page("pages_datasets.py", title="Datasets", url_path="datasets", icon=":material/dataset:"),
         st.Page("pages_saes.py", title="SAEs", url_path="saes", icon=":material/compress:"),

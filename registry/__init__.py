@@ -7,19 +7,31 @@ from registry.artifacts import MANIFEST, check_model, check_run, is_here, is_int
 from registry.hub import pull_sae, push_sae, write_saes
 from registry.models import about_sae, claim_alias, load_sae, log_sae, model_name
 from registry.partners import feature_partners
-from registry.queries import features, find_finished, latest, registered_saes, runs, table
+from registry.queries import (
+    RunDetails,
+    error_text,
+    features,
+    find_finished,
+    latest,
+    registered_saes,
+    run_details,
+    runs,
+    table,
+)
 from registry.samples import Example, feature_examples, feature_samples, feature_summary, thumbnails
 from registry.store import answers, connect, local_store, without_password
 
 __all__ = [
     "MANIFEST",
     "Example",
+    "RunDetails",
     "about_sae",
     "answers",
     "check_model",
     "check_run",
     "claim_alias",
     "connect",
+    "error_text",
     "feature_examples",
     "feature_partners",
     "feature_samples",
@@ -36,6 +48,7 @@ __all__ = [
     "pull_sae",
     "push_sae",
     "registered_saes",
+    "run_details",
     "runs",
     "table",
     "thumbnails",

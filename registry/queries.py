@@ -1,18 +1,24 @@
 """Typed queries over runs: what was done, and its tables and features. Nothing here needs torch."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from benchmark.features import Features, load_features
+from registry.files import artifact_file
 from registry.run_rows import Row, pages, run_rows
 
-TAGS = ("kind", "suite", "dataset", "encoder", "seed", "key", "failed", "error", "owner", "heartbeat")
+TAGS = (
+    "kind", "suite", "dataset", "encoder", "seed", "key", "failed", "error", "owner", "heartbeat", "signatures",
+    "health",
+)  # fmt: skip
 NEWEST = 10
 """Runs with the same content key that are worth asking whether their artifacts are intact."""
 MODELS = 20_000
 """Registered SAEs asked for at a time: for every page, MLflow sorts all of them."""
+ERROR = "error.txt"
+"""Artifact with the traceback of a run that failed."""
 
 
 def runs(status: str = "", **tags: str) -> pd.DataFrame:
@@ -78,30 +84,45 @@ def registered_saes() -> dict[str, str]:
     return dict(sorted((f"models:/{version.name}/{version.version}", str(version.source)) for version in found))
 
 
+class RunDetails(NamedTuple):
+    """What a run was given, what it says of itself, and what it measured."""
+
+    params: dict[str, str]
+    tags: dict[str, str]
+    metrics: dict[str, float]
+
+
+def run_details(run_id: str) -> RunDetails:
+    """Return all parameters, tags and metrics of a run; raises ValueError when there is no such run."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        data = MlflowClient().get_run(run_id).data
+    except MlflowException as error:
+        raise ValueError(f"run {run_id} cannot be read: {str(error).strip().splitlines()[0]}") from None
+    return RunDetails(dict(data.params), dict(data.tags), dict(data.metrics))
+
+
+def error_text(run_id: str) -> str:
+    """Return the traceback that a failed run recorded; raises ValueError when it has none."""
+    return artifact_file(run_id, ERROR).read_text(errors="replace")
+
+
 def table(run_id: str, name: str, filters: list[tuple] | None = None) -> pd.DataFrame:
     """Return a Parquet artifact of a run (for a compare run: `matrix.parquet` or `cells.parquet`).
 
     filters: conditions that all returned rows meet, as `pandas.read_parquet` takes them: (column, operator, value).
     Raises ValueError when the run has no such artifact.
     """
-    return pd.read_parquet(_artifact(run_id, name), filters=filters)
+    return pd.read_parquet(artifact_file(run_id, name), filters=filters)
 
 
 def features(run_id: str, layer: int) -> Features:
     """Return the features that a train run recorded for one layer; raises ValueError when it has none."""
-    return load_features(_artifact(run_id, feature_path(layer)))
+    return load_features(artifact_file(run_id, feature_path(layer)))
 
 
 def feature_path(layer: int, *, untrained: bool = False) -> str:
     """Return the artifact path of a layer's features within a train run, of its SAE or of that before training."""
     return f"features{'_untrained' if untrained else ''}/L{layer:02d}.safetensors"
-
-
-def _artifact(run_id: str, name: str) -> Path:
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name))
-    except (MlflowException, OSError) as error:
-        raise ValueError(f"run {run_id} has no artifact '{name}': {str(error).splitlines()[0]}") from None

@@ -45,7 +45,8 @@ def feature_samples(run_id: str, layer: int, features: Iterable[int] | None = No
     """
     chosen = None if features is None else [("feature", "in", [int(i) for i in features])]
     found = table(run_id, samples_path(layer), chosen)
-    return found.merge(table(run_id, SAMPLES), on="row", how="left", validate="many_to_one")
+    rows = None if features is None else [("row", "in", found.row.unique().tolist())]
+    return found.merge(table(run_id, SAMPLES, rows), on="row", how="left", validate="many_to_one")
 
 
 def feature_summary(run_id: str, layer: int) -> pd.DataFrame:

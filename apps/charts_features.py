@@ -1,0 +1,36 @@
+"""Charts of the pages on features, as Altair objects."""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+BLUE, ORANGE = "#0072B2", "#D55E00"
+
+
+def activations(bins: pd.DataFrame, quarters: Sequence[float]) -> alt.LayerChart | alt.FacetChart:
+    """Return how many samples have activations in each interval of `bins`, with the quartiles as dashed lines.
+
+    The axis of counts is linear near 0 and logarithmic above, as most activations are weak.
+    """
+    counts = (
+        alt.Chart(bins)
+        .mark_bar(color=BLUE, binSpacing=1)
+        .encode(
+            x=alt.X("low:Q", bin="binned", title="activation"),
+            x2="high:Q",
+            y=alt.Y("samples:Q", title="samples (log scale)", scale=alt.Scale(type="symlog"),
+                    axis=alt.Axis(values=[0, 1, 10, 100, 1000, 10_000, 100_000, 1_000_000], format="~s")),
+            tooltip=[
+                alt.Tooltip("low:Q", title="from", format=".3f"), alt.Tooltip("high:Q", title="to", format=".3f"),
+                alt.Tooltip("samples:Q", format=","),
+            ],
+        )
+    )  # fmt: skip
+    lines = pd.DataFrame({"value": list(quarters), "name": ["25 %", "median", "75 %"][: len(quarters)]})
+    rules = (
+        alt.Chart(lines)
+        .mark_rule(color=ORANGE, strokeDash=[6, 3], strokeWidth=2.5)
+        .encode(x="value:Q", tooltip=["name:N", alt.Tooltip("value:Q", format=".3f")])
+    )
+    return alt.layer(counts, rules).properties(height=220)

@@ -1,0 +1,228 @@
+"""One feature on its page: samples, activations, best matches in other encoders, and twins under other seeds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from apps import cache_features, charts_features, feature, features
+from apps.features import SUMMARY
+from apps.layout import STORE, described, download_buttons, escaped, sentence
+
+WIDTH = 98
+"""Pixels of a picture: eight strongest samples in a row, four in a card."""
+BESIDE = 4
+"""Samples of a feature that is shown beside another one."""
+PAGE = "pages_features.py"
+ADDRESS = ("run", "layer", "feature")
+NAMED = ("encoder", "seed", "layer", "feature", "name")
+"""Columns of a table of names that are no evidence."""
+MATCHES: dict[str, tuple[str, str]] = {
+    "held_out_rho": (
+        "Held-out correlation",
+        "Of partners chosen without the samples that it is taken on: about 0 where nothing is shared.",
+    ),
+    "rho": ("Correlation", "The highest with any feature of the other encoder's layers: biased upward."),
+}
+
+
+def _chosen(runs: pd.DataFrame) -> tuple[dict[str, Any], int, int]:
+    """Return the run, layer and feature that the address names, or say in one sentence what is wrong with it."""
+    run_id, layer, number = (st.query_params.get(name, "") for name in ADDRESS)
+    trained = features.train_runs(runs)
+    found = trained[trained["run_id"] == run_id]
+    if len(found) and layer.isdecimal() and number.isdecimal():
+        return {str(key): value for key, value in found.iloc[0].items()}, int(layer), int(number)
+    if len(found):
+        st.warning("The address of a feature names a run, a layer and a feature, the latter two by their numbers.")
+    else:
+        sentence(st.warning, f"Run {run_id} is no finished train run of this store, or was deleted")
+    st.page_link(PAGE, label="All features", icon=":material/arrow_back:")
+    st.stop()
+
+
+def show_feature(runs: pd.DataFrame) -> None:
+    """Show the feature that the page's address names (`?run=ID&layer=L&feature=N`)."""
+    store, asked = st.session_state[STORE], st.query_params.get("feature", "")
+    st.title(f"Feature {asked}" if asked.isdecimal() else "Feature")
+    run, layer, number = _chosen(runs)
+    # A link from this page to itself would leave the address of the feature before in the browser.
+    st.query_params.update({name: st.query_params[name] for name in ADDRESS})
+    if st.button("All features of this layer", icon=":material/arrow_back:"):
+        del st.query_params["feature"]
+        st.rerun()
+    found = cache_features.comparison(store, runs, run["run_id"], run["suite"], run["dataset"])
+    where = (run["encoder"], f"seed {run['seed']}", f"layer {layer}", run["dataset"], f"suite {run['suite']}")
+    st.caption(escaped(" · ".join([*where, f"train run {run['run_id'][:8]}"])))
+    try:
+        table = cache_features.summary(store, run["run_id"], layer)
+        recorded = cache_features.recorded(store, run["run_id"], layer)
+        values = feature.activations(recorded, number)
+        samples = cache_features.samples(store, run["run_id"], layer, number)
+    except ValueError as error:
+        sentence(st.error, str(error))
+        st.stop()
+    if not (table["feature"] == number).any():
+        always = "at one value on every sample" if len(values) else "on no sample"
+        st.info(f"This feature is constant: it is active {always}, and says nothing.")
+        st.stop()
+    _names(run["run_id"], layer, number)
+    _figures(table, number, recorded.n_samples)
+    st.subheader("Samples")
+    modality = found.modality.get(run["encoder"], "") if found else ""
+    if modality == "text" and any(sample.jpeg for sample in samples):
+        st.caption("This encoder reads the captions; the images that belong to them are shown for orientation.")
+    elif modality == "image" and any(sample.caption for sample in samples):
+        st.caption("This encoder sees the images; the captions that belong to them are shown for orientation.")
+    _levels(samples)
+    st.subheader("Activations")
+    _activations(values, f"activations {run['encoder']} layer {layer} feature {number}")
+    _partners(found, run, layer, number)
+    _twins(
+        feature.other_seeds(features.train_runs(runs), run["run_id"], found.runs if found else ()), run, layer, number
+    )
+
+
+def _figures(table: pd.DataFrame, number: int, n_samples: int) -> None:
+    """Show how often and how strongly a feature of a layer's table is active."""
+    figures = table[table["feature"] == number].iloc[0]
+    row = st.container(horizontal=True)
+    row.metric(
+        SUMMARY["density"][0], f"{figures['density']:.2%}", help=SUMMARY["density"][1], width=200,
+        delta=f"{int(figures['frequency']):,} of {n_samples:,} samples", delta_color="off", delta_arrow="off",
+    )  # fmt: skip
+    row.metric(SUMMARY["mean_active"][0], f"{figures['mean_active']:.3f}", help=SUMMARY["mean_active"][1], width=200)
+    row.metric(
+        SUMMARY["S"][0], f"{figures['S']:,.1f}", help=SUMMARY["S"][1], width=200,
+        delta=f"{figures['S'] / table['S'].sum():.2%} of the layer's", delta_color="off", delta_arrow="off",
+    )  # fmt: skip
+
+
+def _activations(values: NDArray[np.float32], title: str) -> None:
+    """Show how a feature's activations are distributed."""
+    bins = feature.histogram(values)
+    st.altair_chart(
+        charts_features.activations(bins, feature.quarters(values)), key="activations",
+        alt=f"Histogram of {len(values):,} activations between 0 and {values.max():.3f}.",
+    )  # fmt: skip
+    st.caption("Samples on which the feature is active; dashed: the quartiles of its activations.")
+    with st.expander("As a table"):
+        st.dataframe(bins, hide_index=True)
+        download_buttons(bins, title)
+
+
+def _gallery(samples: Sequence[feature.Sample]) -> None:
+    """Show samples side by side: pictures with the activation and the caption below, or captions alone."""
+    if not any(sample.jpeg for sample in samples):
+        for sample in samples:
+            st.markdown(f"- `{sample.value:.2f}` {escaped(sample.caption) or 'no caption'}")
+        return
+    row = st.container(horizontal=True, gap="xsmall")
+    for sample in samples:
+        with row.container(width=WIDTH, gap="xxsmall"):
+            if sample.jpeg:
+                st.image(sample.jpeg, width=WIDTH, alt=sample.caption)
+            st.caption(f"**{sample.value:.2f}** {escaped(sample.caption)}")
+
+
+def _levels(samples: Sequence[feature.Sample]) -> None:
+    """Show a feature's samples, those of the strongest activations first."""
+    found = {level: [sample for sample in samples if sample.level == level] for level in feature.LEVELS}
+    sides = iter(range(len(found)))
+    halves: Sequence[Any] = ()
+    for level, part in found.items():
+        if not part:
+            continue
+        at = next(sides)
+        if at % 2 == 1:  # after the strongest ones, two levels side by side
+            halves = st.columns(2)
+        with halves[(at - 1) % 2] if at else st.container():
+            title, text = feature.LEVELS[level]
+            st.markdown(f"**{title}**", help=text)
+            _gallery(part)
+
+
+def _beside(title: str, run_id: str, layer: int, number: int, words: str) -> None:
+    """Show another feature beside this one: a link to it, how well it matches, and its strongest samples."""
+    with st.container(border=True):
+        st.page_link(
+            PAGE, label=f"{escaped(title)} · layer {layer} · feature {number}",
+            icon=":material/open_in_new:",
+            query_params=dict(zip(ADDRESS, (run_id, str(layer), str(number)), strict=True)),
+        )  # fmt: skip
+        st.markdown(words)
+        try:
+            found = cache_features.samples(st.session_state[STORE], run_id, layer, number)
+        except ValueError as error:
+            sentence(st.caption, str(error))
+            return
+        _gallery([sample for sample in found if sample.level == "top"][:BESIDE])
+
+
+def _names(run_id: str, layer: int, number: int) -> None:
+    """Show the feature's name with its evidence, where it has one."""
+    named = cache_features.names(st.session_state[STORE], run_id, layer)
+    named = named[named["feature"] == number]
+    if named.empty:
+        return
+    row = named.iloc[0]
+    st.markdown(f"Name: **{escaped(str(row['name']))}**" if row["name"] else "This feature has no name above chance.")
+    evidence = named.head(1).drop(columns=[key for key in NAMED if key in named])
+    if len(evidence.columns):
+        st.dataframe(evidence, hide_index=True, placeholder="–", width="content")
+
+
+def _partners(found: feature.Comparison | None, run: dict[str, Any], layer: int, number: int) -> None:
+    """Show the best match of the feature in every other encoder."""
+    st.subheader("Best match in each encoder")
+    encoder = run["encoder"]
+    if found is None:
+        st.info(
+            "No comparison of this suite and dataset used this train run, so no matches are recorded. This makes one:"
+        )
+        st.code("make compare", language="bash")
+        return
+    if found.first.get(encoder) != run["run_id"]:
+        st.info("Matches are recorded under the first seed of every encoder; its twin of that seed, below, has them.")
+        return
+    table = cache_features.partners(st.session_state[STORE], found, encoder, layer, number)
+    if table.empty:
+        st.info("The newest comparison of this train run recorded no matches of this feature.")
+        return
+    st.caption("Correlations over the samples of the newest comparison; the surest match first.")
+    sides = st.columns(2)
+    for i, row in enumerate(table.to_dict("records")):
+        with sides[i % 2]:
+            words = f"held-out correlation **{row['held_out_rho']:.2f}** · correlation {row['rho']:.2f}"
+            _beside(row["encoder"], row["run_id"], row["partner_layer"], row["partner"], words)
+    with st.expander("As a table"):
+        shown = table.drop(columns="run_id")
+        st.dataframe(shown, hide_index=True, column_config=described(MATCHES, "%.3f") | {"partner_layer": "layer"})
+        download_buttons(shown, f"matches {encoder} layer {layer} feature {number}")
+
+
+def _twins(others: dict[str, list[str]], run: dict[str, Any], layer: int, number: int) -> None:
+    """Show the most correlated feature under every other seed."""
+    st.subheader("Seed twins", help="The most correlated feature of the same layer under another seed.")
+    if not others:
+        st.info("There is no other seed of this encoder in the store. This trains five:")
+        st.code("python -m benchmark train --seeds 0,1,2,3,4", language="bash")
+        return
+    rows, missing = [], []
+    for seed, run_ids in others.items():
+        held = cache_features.twins(st.session_state[STORE], run["run_id"], layer, tuple(run_ids))
+        if held is None:
+            missing.append(seed)
+            continue
+        own = held[1][held[1]["feature"] == number].to_dict("records")
+        rows += [{"seed": seed, "run_id": held[0], **{str(key): value for key, value in item.items()}} for item in own]
+    if missing:
+        st.caption(escaped(f"Seeds without the same layer, samples and size of dictionary: {', '.join(missing)}."))
+    sides = st.columns(2)
+    for i, row in enumerate(rows):
+        with sides[i % 2]:
+            words = f"correlation **{row['rho']:.2f}**" + (" · each other's best" if row["mutual"] else "")
+            _beside(f"seed {row['seed']}", row["run_id"], layer, row["twin"], words)
