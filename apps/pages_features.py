@@ -150,12 +150,12 @@ except ValueError as error:
     st.stop()
 shown = choose_features(runs, run, layer, table)
 part = with_thumbnails(run["run_id"], page_of(shown, len(table)))
-order = [name for name in ("image", "feature", "name", *SUMMARY, "caption") if name in part]
-config = described({name: SUMMARY[name] for name in ("S", "mean_active", "stability") if name in part}, "%.3f")
+order = [name for name in ("image", "feature", "name", "hits", "stability", "caption", *SUMMARY) if name in part]
+config = described({name: SUMMARY[name] for name in ("S", "mean_active", "stability") if name in part}, "%.2f")
 config |= described({name: SUMMARY[name] for name in ("feature", "frequency", "hits") if name in part}, "localized")
 config |= {
     "density": st.column_config.NumberColumn(SUMMARY["density"][0], help=SUMMARY["density"][1], format="percent"),
-    "caption": st.column_config.TextColumn("Caption of the strongest sample", width="large"),
+    "caption": st.column_config.TextColumn("Caption of the strongest sample", width="medium"),
     "image": st.column_config.ImageColumn("Strongest", width="small", help="The sample that activates it most."),
     "name": st.column_config.TextColumn("Name"),
 }
