@@ -1,6 +1,7 @@
 """Tables as files for papers and other programs: CSV, LaTeX and Markdown."""
 
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -16,17 +17,21 @@ class Download(NamedTuple):
     label: str
     name: str
     mime: str
-    data: bytes
+    write: Callable[[], bytes]
+    """Makes the file, which takes a second for thousands of rows: on the click, not with the page."""
 
 
 def downloads(frame: pd.DataFrame, title: str, digits: int = 3) -> list[Download]:
     """Return a table as CSV (all digits) and as LaTeX (booktabs) and Markdown with so many decimals."""
-    table = _table(frame, title, digits)
+
+    def table() -> Table:
+        return _table(frame, title, digits)
+
     stem = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:80] or "table"
     return [
-        Download("CSV", f"{stem}.csv", "text/csv", report.csv(frame)),
-        Download("LaTeX", f"{stem}.tex", "application/x-tex", (latex.table(table) + "\n").encode()),
-        Download("Markdown", f"{stem}.md", "text/markdown", (markdown.table(table) + "\n").encode()),
+        Download("CSV", f"{stem}.csv", "text/csv", lambda: report.csv(frame)),
+        Download("LaTeX", f"{stem}.tex", "application/x-tex", lambda: (latex.table(table()) + "\n").encode()),
+        Download("Markdown", f"{stem}.md", "text/markdown", lambda: (markdown.table(table()) + "\n").encode()),
     ]
 
 

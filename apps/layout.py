@@ -138,7 +138,7 @@ def download_buttons(frame: pd.DataFrame, title: str, digits: int = 3) -> None:
     row = st.container(horizontal=True)
     for item in downloads(frame, title, digits):
         row.download_button(
-            item.label, item.data, item.name, item.mime, icon=":material/download:", key=f"{item.name}-download",
+            item.label, item.write, item.name, item.mime, icon=":material/download:", key=f"{item.name}-download",
             on_click="ignore",
         )  # fmt: skip
 

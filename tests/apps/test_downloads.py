@@ -20,15 +20,15 @@ def test_names_come_from_the_title():
 
 
 def test_csv_keeps_all_digits_and_no_formula():
-    read = pd.read_csv(io.BytesIO(files()["CSV"].data))
+    read = pd.read_csv(io.BytesIO(files()["CSV"].write()))
     assert read.value[0] == 0.12345 and read.encoder[0] == "'=1+1"
 
 
 def test_latex_and_markdown_are_rounded_and_escaped():
-    latex, markdown = files()["LaTeX"].data.decode(), files()["Markdown"].data.decode()
+    latex, markdown = files()["LaTeX"].write().decode(), files()["Markdown"].write().decode()
     assert "0.12" in latex and "0.123" not in latex and r"a\_b \& " in latex and r"\begin{tabular}{@{}llrr@{}}" in latex
     assert r"a\_b &amp; \<img src=x\> \| c" in markdown and "| 0.12 |" in markdown and "yes" in markdown
 
 
 def test_a_table_without_rows_is_a_table():
-    assert all(item.data for item in downloads(FRAME.head(0), "t"))
+    assert all(item.write() for item in downloads(FRAME.head(0), "t"))
