@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 import registry
-from apps import cache, data, feature, features
+from apps import cache, feature, features
 from benchmark.features import Features
 
 NEWEST = 20
@@ -95,7 +95,7 @@ def comparison(store: str, runs: pd.DataFrame, run_id: str, suite: str, dataset:
 
 def compared(store: str, runs: pd.DataFrame, suite: str, dataset: str) -> list[str]:
     """Return the train runs behind the newest finished comparison of a suite and dataset; none where there is none."""
-    found = data.compare_runs(runs)
+    found = runs[runs["kind"] == "compare"]
     found = found[(found["status"] == "FINISHED") & (found["suite"] == suite) & (found["dataset"] == dataset)]
     for row in found.head(1).to_dict("records"):
         try:

@@ -58,6 +58,14 @@ def train_runs(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[chosen].reset_index(drop=True)
 
 
+def places(trained: pd.DataFrame, runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return (suite, dataset) of train runs, that of the newest finished comparison first, then the newest first."""
+    compared = runs[(runs["kind"] == "compare") & (runs["status"] == "FINISHED")]
+    known = list(dict.fromkeys(zip(trained["suite"], trained["dataset"], strict=True)))
+    newest = list(zip(compared["suite"], compared["dataset"], strict=True))[:1]
+    return sorted(known, key=lambda place: place not in newest)
+
+
 def preferred(trained: pd.DataFrame, compared: Sequence[str]) -> pd.DataFrame:
     """Return the train runs with those first whose features a comparison used, in the order given otherwise."""
     rank = ~trained["run_id"].isin(compared)

@@ -44,10 +44,10 @@ def choose_layer(runs: pd.DataFrame) -> tuple[dict[str, Any], int]:
                 st.warning, f"Run {address[0]} is no finished train run of this store, or was deleted; another is shown"
             )
     row = st.container(horizontal=True)
-    trained = trained.assign(place=trained["suite"] + " · " + trained["dataset"])
-    place = pick(row, "Data", trained["place"].unique().tolist(), f"{linked.get('suite')} · {linked.get('dataset')}")
-    found = trained[trained["place"] == place]
-    found = features.preferred(found, cache_features.compared(store, runs, *found[["suite", "dataset"]].iloc[0]))
+    here = linked.get("suite"), linked.get("dataset")
+    suite, dataset = pick(row, "Data", features.places(trained, runs), here, " · ".join)
+    found = trained[(trained["suite"] == suite) & (trained["dataset"] == dataset)]
+    found = features.preferred(found, cache_features.compared(store, runs, suite, dataset))
     encoder = pick(row, "Encoder", sorted(found["encoder"].unique()), linked.get("encoder"))
     found = found[found["encoder"] == encoder]
     seed = pick(row, "Seed", sorted(found["seed"].unique(), key=lambda name: (len(name), name)), linked.get("seed"))

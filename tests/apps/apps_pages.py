@@ -8,7 +8,15 @@ import apps
 
 MAIN = Path(apps.__file__).with_name("app.py")
 FIRST = "pages_leaderboard.py"
-PAGES = (FIRST, "pages_matrix.py", "pages_pair.py", "pages_sharedness.py", "pages_saes.py", "pages_runs.py")
+PAGES = (
+    FIRST,
+    "pages_matrix.py",
+    "pages_pair.py",
+    "pages_sharedness.py",
+    "pages_saes.py",
+    "pages_runs.py",
+    "pages_features.py",
+)
 
 
 QUESTIONS = ("pages_layers.py", "pages_stability.py", "pages_datasets.py")

@@ -7,6 +7,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pandas as pd
+import planted
 import pytest
 import streamlit as st
 from PIL import Image
@@ -33,6 +34,7 @@ FEATURES = {
     "feature_samples/L03.parquet": pd.DataFrame({
         "feature": [0, 0, 1, 1], "level": "top", "rank": [0, 1, 0, 1], "row": [5, 6, 6, 7], "value": [2.0, 1.0] * 2,
     }),
+    "saes.parquet": pd.DataFrame({"layer": [3]}),
     "samples.parquet": pd.DataFrame({
         "row": [5, 6, 7], "id": ["a", "b", "c"], "group": [0, 1, 2], "caption": ["a dog", HOSTILE, "two cats"],
         "image": [0, -1, 1],
@@ -144,6 +146,7 @@ def copy(database: Path, to: Path) -> str:
 @pytest.fixture(autouse=True)
 def fresh_cache():
     st.cache_data.clear()
+    st.cache_resource.clear()
 
 
 @pytest.fixture(scope="session")
@@ -193,6 +196,25 @@ def store(filled, monkeypatch) -> Store:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", filled.uri)
     registry.connect()
     return filled
+
+
+@pytest.fixture(scope="session")
+def planted_store(schema, tmp_path_factory) -> planted.Planted:
+    folder = tmp_path_factory.mktemp("planted")
+    uri = copy(schema, folder / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        registry.connect()
+        mlflow.set_experiment(experiment_id=mlflow.create_experiment("planted", str(folder / "artifacts")))
+        return planted.fill(uri)
+
+
+@pytest.fixture
+def features_store(planted_store, monkeypatch) -> planted.Planted:
+    """A store whose train runs hold features of planted concepts."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", planted_store.uri)
+    registry.connect()
+    return planted_store
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from apps import charts, data
+from apps import charts, charts_features, data
 from benchmark.metrics.describe import CELL_COLUMNS, EXTRAS, MEASURES
 
 
@@ -55,3 +55,15 @@ def test_many_encoders_are_drawn_without_numbers():
 def test_every_measure_has_a_title_and_one_sentence():
     for title, text in (CELL_COLUMNS | EXTRAS).values():
         assert title and text.endswith(".") and text.count(". ") == 0
+
+
+def test_the_histogram_of_activations_has_its_bins_and_quartiles_and_labelled_axes():
+    bins = pd.DataFrame({"low": [0.0, 1.0], "high": [1.0, 2.0], "samples": [5, 1]})
+    spec = charts_features.activations(bins, [0.2, 0.5, 1.2]).to_dict()
+    bars, rules = spec["layer"]
+    assert bars["encoding"]["x"]["title"] == "activation" and "samples" in bars["encoding"]["y"]["title"]
+    values = list(spec["datasets"].values())
+    assert [row["samples"] for row in values[0]] == [5, 1]
+    assert [(row["name"], row["value"]) for row in values[1]] == [("25 %", 0.2), ("median", 0.5), ("75 %", 1.2)]
+    assert rules["encoding"]["x"]["field"] == "value"
+    assert charts_features.activations(bins, []).to_dict()["layer"]
