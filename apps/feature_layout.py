@@ -18,7 +18,7 @@ BESIDE = 4
 """Samples of a feature that is shown beside another one."""
 PAGE = "pages_features.py"
 ADDRESS = ("run", "layer", "feature")
-NAMED = ("encoder", "seed", "layer", "feature", "name")
+NAMED = ("run_id", "encoder", "seed", "layer", "feature", "name")
 """Columns of a table of names that are no evidence."""
 MATCHES: dict[str, tuple[str, str]] = {
     "held_out_rho": (

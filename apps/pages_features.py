@@ -90,7 +90,7 @@ def choose_features(runs: pd.DataFrame, run: dict[str, Any], layer: int, table: 
     named = cache_features.names(store, run["run_id"], layer)
     name = ""
     if len(named):
-        table = table.merge(named, on="feature", how="left")
+        table = table.merge(named[["feature", "name"]], on="feature", how="left")
         name = row.text_input("Name", key="name", bind="query-params", icon=":material/sell:")
     density = row.select_slider(
         "Density", DENSITIES, (DENSITIES[0], DENSITIES[-1]), key="density", bind="query-params",

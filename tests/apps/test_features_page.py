@@ -1,9 +1,10 @@
 """The page on features: choosing a layer, searching it, and looking at one feature by its address."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from apps_pages import choose, opened, spoken
-from planted import CONCEPTS, DEAD, LAYER, NOISE
+from planted import CONCEPTS, DEAD, HOSTILE, LAYER, NOISE
 
 import registry
 
@@ -157,3 +158,24 @@ def test_only_one_page_of_features_is_sent(features_store, vit, monkeypatch):
     app.query_params["page"] = "3"
     app.run()
     assert not app.exception
+
+
+def test_names_are_shown_searched_and_evidenced(vit, monkeypatch):
+    from apps import features
+
+    run_id, latents = vit
+    known = pd.DataFrame({
+        "run_id": run_id, "feature": latents[:3], "name": ["red", HOSTILE, ""], "source": "caption", "auc": 0.9
+    })  # fmt: skip
+    monkeypatch.setattr(features, "names", lambda run_id, layer: known)
+    app = opened(PAGE, run=run_id, layer=str(LAYER), name="RED")
+    assert app.dataframe[0].value.feature.tolist() == [latents[0]]
+    app = look(run_id, latents[0])
+    assert "Name: **red**" in texts(app)
+    assert app.dataframe[0].value.iloc[0].to_dict() == {
+        "source": "caption",
+        "auc": 0.9,
+    }
+    assert not any("<img" in text.replace("\\<img", "") for text in texts(look(run_id, latents[1])))
+    assert "This feature has no name above chance." in texts(look(run_id, latents[2]))
+    assert not any("Name: " in text for text in texts(look(run_id, latents[3])))
