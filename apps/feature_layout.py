@@ -124,7 +124,10 @@ def _gallery(samples: Sequence[feature.Sample]) -> None:
     for sample in samples:
         with row.container(width=WIDTH, gap="xxsmall"):
             if sample.jpeg:
-                st.image(sample.jpeg, width=WIDTH, alt=sample.caption)
+                try:
+                    st.image(sample.jpeg, width=WIDTH, alt=sample.caption)
+                except OSError:
+                    st.caption("(damaged picture)")
             st.caption(f"**{sample.value:.2f}** {escaped(sample.caption)}")
 
 

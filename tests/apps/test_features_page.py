@@ -179,3 +179,9 @@ def test_names_are_shown_searched_and_evidenced(vit, monkeypatch):
     assert not any("<img" in text.replace("\\<img", "") for text in texts(look(run_id, latents[1])))
     assert "This feature has no name above chance." in texts(look(run_id, latents[2]))
     assert not any("Name: " in text for text in texts(look(run_id, latents[3])))
+
+
+def test_a_damaged_thumbnail_is_told(vit, monkeypatch):
+    monkeypatch.setattr(registry, "thumbnails", lambda run_id, images: {int(i): b"no picture" for i in images})
+    app = look(vit[0], vit[1][0])
+    assert "(damaged picture)" in texts(app) and any(CONCEPTS[0] in text for text in texts(app))
