@@ -119,7 +119,9 @@ def held_out_rho_blocks(
     """
     found, _ = _fold_sums(layers(source), layers(target), folds, seed, resamples=1, ways=2)
     there, back = (
-        np.concatenate([total_sums(parts).correlations(), *(_without_blocks(parts, fold).correlations() for fold in parts)])
+        np.concatenate(
+            [total_sums(parts).correlations(), *(_without_blocks(parts, fold).correlations() for fold in parts)]
+        )
         for parts in found
     )
     return there, back
