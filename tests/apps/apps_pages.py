@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import mlflow
+import pandas as pd
 from streamlit.testing.v1 import AppTest
 
 import apps
@@ -41,3 +43,14 @@ def choose(app: AppTest, label: str, value: str) -> AppTest:
     next(box for box in app.selectbox if box.label == label).set_value(value).run()
     assert not app.exception, app.exception
     return app
+
+
+def log_run(folder: Path, tables: dict[str, pd.DataFrame], *, status: str = "FINISHED", **tags: str) -> str:
+    run = mlflow.start_run(run_name=tags["kind"])
+    mlflow.set_tags(tags)
+    for name, table in tables.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(folder / name)
+        mlflow.log_artifact(str(folder / name), name.rpartition("/")[0] or None)
+    mlflow.end_run(status)
+    return run.info.run_id

@@ -4,12 +4,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import apps_planted as planted
 import mlflow
 import numpy as np
 import pandas as pd
-import planted
 import pytest
 import streamlit as st
+from apps_pages import log_run
 from PIL import Image
 
 import registry
@@ -123,17 +124,6 @@ def make_saes(train_run: str) -> pd.DataFrame:
         for seed in (0, 1)
     ]  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def log_run(folder: Path, tables: dict[str, pd.DataFrame], *, status: str = "FINISHED", **tags: str) -> str:
-    run = mlflow.start_run(run_name=tags["kind"])
-    mlflow.set_tags(tags)
-    for name, table in tables.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        table.to_parquet(folder / name)
-        mlflow.log_artifact(str(folder / name), name.rpartition("/")[0] or None)
-    mlflow.end_run(status)
-    return run.info.run_id
 
 
 def copy(database: Path, to: Path) -> str:

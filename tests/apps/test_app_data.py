@@ -28,7 +28,7 @@ def test_a_failed_run_tells_its_error(store):
 
 def test_an_empty_store_has_no_runs(empty_store):
     assert data.run_list().empty
-    assert data.runs_of(data.run_list()).empty
+    assert data.runs_of(data.run_list(), "compare").empty
 
 
 def test_cells_are_read_as_they_were_written(store, cells):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from planted import CONCEPTS, CONSTANT, DEAD, EACH, HOSTILE, LATENTS, LAYER, NOISE, SAMPLES
+from apps_planted import CONCEPTS, CONSTANT, DEAD, EACH, HOSTILE, LATENTS, LAYER, NOISE, SAMPLES
 
 import registry
 from apps import data, feature, features

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from apps_pages import choose, opened, spoken
-from planted import CONCEPTS, DEAD, HOSTILE, LAYER, NOISE
+from apps_planted import CONCEPTS, DEAD, HOSTILE, LAYER, NOISE
 
 import registry
 

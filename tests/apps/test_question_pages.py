@@ -5,8 +5,7 @@ import itertools
 import mlflow
 import pandas as pd
 import pytest
-from apps_pages import choose, opened, spoken
-from conftest import log_run
+from apps_pages import choose, log_run, opened, spoken
 
 from apps.charts_datasets import scatter
 from apps.charts_layers import layer_heatmap

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from planted import HOSTILE, SAMPLES
+from apps_planted import HOSTILE, SAMPLES
 
 import registry
 from apps import data, run_diff, runs

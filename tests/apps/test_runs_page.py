@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from apps_pages import opened, spoken
-from planted import HOSTILE
+from apps_planted import HOSTILE
 
 PAGE = "pages_runs.py"
 
