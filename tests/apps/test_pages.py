@@ -13,7 +13,7 @@ from benchmark.metrics.describe import MEASURES, QUALITY
 def test_every_page_shows_a_filled_store_without_complaint(store, page):
     app = opened(page)
     assert spoken(app) == "" or page in ("pages_pair.py", "pages_sharedness.py")
-    assert len(app.dataframe) == 1
+    assert len(app.dataframe) >= 1
 
 
 def test_the_matrix_shows_the_cells_of_the_newest_comparison(store, cells):
