@@ -6,6 +6,7 @@ Queries import no torch; `log_sae` and `load_sae` load it when they are called.
 from registry.artifacts import MANIFEST, check_model, check_run, is_here, is_intact, verified, write_manifest
 from registry.hub import pull_sae, push_sae, write_saes
 from registry.models import about_sae, claim_alias, load_sae, log_sae, model_name
+from registry.names import feature_names, with_names
 from registry.partners import feature_partners
 from registry.queries import (
     RunDetails,
@@ -33,6 +34,7 @@ __all__ = [
     "connect",
     "error_text",
     "feature_examples",
+    "feature_names",
     "feature_partners",
     "feature_samples",
     "feature_summary",
@@ -53,6 +55,7 @@ __all__ = [
     "table",
     "thumbnails",
     "verified",
+    "with_names",
     "without_password",
     "write_manifest",
     "write_saes",
