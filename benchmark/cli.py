@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[type, str, str]] = {
     "reproduce": (configs.ReproduceConfig, "benchmark.jobs.reproduce", "reproduce"),
     "stability": (configs.StabilityConfig, "benchmark.jobs.stability", "stability"),
     "consistency": (configs.ConsistencyConfig, "benchmark.jobs.consistency", "consistency"),
+    "name": (configs.NameConfig, "benchmark.jobs.name", "name"),
     "validate": (configs.ValidateConfig, "benchmark.jobs.validate", "validate"),
     "pretrain": (configs.PretrainConfig, "benchmark.jobs.pretrain", "pretrain"),
     "export": (configs.ExportConfig, "benchmark.jobs.exchange", "export"),

@@ -59,13 +59,24 @@ def feature_names(run_id: str, layer: int | None = None) -> pd.DataFrame:
 
 
 def with_names(
-    rows: pd.DataFrame, run_id: str, *, layer: str = "layer", feature: str = "feature", name: str = "name"
+    rows: pd.DataFrame,
+    run_id: str,
+    *,
+    layer: str = "layer",
+    feature: str = "feature",
+    name: str = "name",
+    typology: str = "",
 ) -> pd.DataFrame:
     """Return a table of a train run's features with a column of their names, "" where they have none.
 
-    layer and feature: the columns that say which feature a row is about. The order of the rows stays.
+    layer and feature: the columns that say which feature a row is about. typology: a further column for the kinds of
+    the names (empty: none). The order of the rows stays.
     """
     known = feature_names(run_id)
-    found = dict(zip(zip(known.layer, known.feature, strict=True), known["name"], strict=True))
-    keys = zip(rows[layer], rows[feature], strict=True)
-    return rows.assign(**{name: [found.get((int(i), int(j)), "") for i, j in keys]})
+    keys = [(int(i), int(j)) for i, j in zip(rows[layer], rows[feature], strict=True)]
+    columns = {}
+    for column, wanted in (("name", name), ("typology", typology)):
+        if wanted:
+            found = dict(zip(zip(known.layer, known.feature, strict=True), known[column], strict=True))
+            columns[wanted] = [found.get(key, "") for key in keys]
+    return rows.assign(**columns)

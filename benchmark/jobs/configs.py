@@ -286,3 +286,11 @@ class ReproduceConfig(LayersConfig):
     """Vision-only encoder in the part of DINOv2 (empty: DINOv2, a self-supervised one, or the first)."""
     language: str = ""
     """Text-only encoder in the part of BERT (empty: BERT, or the first)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NameConfig(RunConfig):
+    """Name features by words of captions and by what a contrastive pair sees in images; say how good the names are."""
+
+    pair: str = ""
+    """Encoder card of open_clip whose checkpoint reads images and words (empty: the suite's first one); none."""

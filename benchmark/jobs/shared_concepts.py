@@ -40,6 +40,8 @@ def shared_concepts(run_id: str, saes: pd.DataFrame) -> list[Concept]:
                     source, row["target"], row["layer"], row["feature"], row["partner_layer"], row["partner"],
                     row["held_out_rho"], row["density"], _examples(train[source], row["layer"], row["feature"]),
                     _examples(train[row["target"]], row["partner_layer"], row["partner"]),
+                    _name(train[source], row["layer"], row["feature"]),
+                    _name(train[row["target"]], row["partner_layer"], row["partner"]),
                 ))  # fmt: skip
         except ValueError:
             continue
@@ -79,3 +81,10 @@ def _examples(train_run: str, layer: int, feature: int) -> list[Example]:
 
     found = registry.feature_examples(train_run, layer, [feature], SHOWN).get(feature, [])
     return [Example(caption, jpeg) for caption, jpeg in found]
+
+
+def _name(train_run: str, layer: int, feature: int) -> str:
+    """Return what the newest `name` run called a feature, "" without a name."""
+    import registry
+
+    return str(registry.with_names(pd.DataFrame({"layer": [layer], "feature": [feature]}), train_run)["name"].iloc[0])

@@ -36,6 +36,18 @@ def activation_matrix(features: Features) -> sparse.csr_matrix:
     return sparse.csr_matrix(entries, shape=(features.n_latents, len(features)))
 
 
+def strong_activations(active: sparse.csr_matrix, share: float = 0.25) -> sparse.csr_matrix:
+    """Return the strongest `share` of each feature's activations (F, N), at least one; ties at the edge stay."""
+    kept = active.copy()
+    for start, stop in zip(active.indptr[:-1], active.indptr[1:], strict=True):
+        if stop > start:
+            values = active.data[start:stop]
+            edge = np.sort(values)[-max(int(share * len(values)), 1)]
+            kept.data[start:stop][values < edge] = 0
+    kept.eliminate_zeros()
+    return kept
+
+
 def log_odds(active: sparse.csr_matrix, held: sparse.csr_matrix) -> LogOdds:
     """Compare the words of the captions that activate each feature with those of the other captions.
 

@@ -53,6 +53,9 @@ class Concept:
     """Share of the samples on which the feature is active."""
     examples: Sequence[Example]
     partner_examples: Sequence[Example]
+    name: str = ""
+    """What the command `name` called the feature, "" without a name. Untrusted text: words of captions."""
+    partner_name: str = ""
 
 
 @dataclass(frozen=True)

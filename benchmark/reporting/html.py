@@ -153,8 +153,9 @@ def _concepts(concepts: Sequence[Concept]) -> str:
     shown = []
     for item in concepts:
         shown.append(
-            f'<div class="concept"><p><b>{escape(item.source)}</b> layer {item.layer}, feature {item.feature} → '
-            f"<b>{escape(item.target)}</b> layer {item.partner_layer}, feature {item.partner} "
+            f'<div class="concept"><p><b>{escape(item.source)}</b> layer {item.layer}, feature {item.feature}'
+            f"{_named(item.name)} → <b>{escape(item.target)}</b> layer {item.partner_layer}, feature {item.partner}"
+            f"{_named(item.partner_name)} "
             f'<span class="soft">(held-out correlation {item.held_out_rho:.2f}; active on {item.density:.1%} of the '
             f"samples)</span></p>{_samples(item.examples)}{_samples(item.partner_examples)}</div>"
         )
@@ -162,9 +163,14 @@ def _concepts(concepts: Sequence[Concept]) -> str:
         "<h3>Features that are found again</h3><p>For every encoder, its features with the highest held-out "
         "correlation with any feature of another encoder, among features that are active on at least 20 samples and "
         "on at most a fifth of all, and partners that are. Left: the samples that activate the feature most; right: "
-        "those of its partner. Being the highest of thousands, these correlations are a little too high.</p>"
+        "those of its partner. Names are words of captions that tell the feature (command <code>name</code>). Being "
+        "the highest of thousands, these correlations are a little too high.</p>"
         f"{''.join(shown)}"
     )
+
+
+def _named(name: str) -> str:
+    return f" <i>“{escape(name)}”</i>" if name else ""
 
 
 def _samples(examples: Sequence[Example]) -> str:

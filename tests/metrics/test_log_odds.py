@@ -5,7 +5,7 @@ from planted import bernoulli, topk
 from scipy import sparse
 
 from benchmark.features import DenseFeatures, SparseFeatures
-from benchmark.metrics.log_odds import OTHERS, PRIOR, activation_matrix, log_odds
+from benchmark.metrics.log_odds import OTHERS, PRIOR, activation_matrix, log_odds, strong_activations
 
 
 def world(n=300, words=12, features=4, seed=0):
@@ -58,6 +58,14 @@ def test_unequal_activations_count_as_fewer_captions():
     equal[50:80], unequal[50:80, 0] = 1, np.geomspace(1, 1000, 30)
     z = [log_odds(sparse.csr_matrix(a.T), sparse.csr_matrix(held)).z[0, 1] for a in (equal, unequal)]
     assert z[0] > 1.5 * z[1] > 0
+
+
+def test_the_strongest_quarter_of_the_activations_stays():
+    active = np.zeros((3, 20), np.float32)
+    active[0, :8], active[1, 4:7] = [1, 5, 2, 6, 3, 7, 4, 8], [2, 3, 3]
+    found = strong_activations(sparse.csr_matrix(active)).toarray()
+    assert np.flatnonzero(found[0]).tolist() == [5, 7] and np.flatnonzero(found[1]).tolist() == [5, 6]
+    assert not found[2].any() and (found <= active).all()
 
 
 def test_activations_are_those_of_the_features_of_either_kind():

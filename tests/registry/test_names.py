@@ -18,7 +18,10 @@ def names(folder, ids, word, status="FINISHED", kind="name"):
     for run_id in ids:
         path = folder / names_path("a.b", 3)
         path.parent.mkdir(exist_ok=True)
-        rows = [{"run_id": run_id, "layer": 2, "feature": i, "name": w} for i, w in ((1, word), (5, ""))]
+        rows = [
+            {"run_id": run_id, "layer": 2, "feature": i, "name": w, "typology": "object" if w else ""}
+            for i, w in ((1, word), (5, ""))
+        ]
         pd.DataFrame(rows).to_parquet(path)
     with mlflow.start_run(tags={"kind": kind, TAG: named_tag(ids)}) as run:
         mlflow.log_artifacts(str(folder))
@@ -48,6 +51,8 @@ def test_names_join_the_rows_of_any_table_in_their_order(store, tmp_path):
     assert registry.with_names(rows, own, **columns).partner_name.tolist() == ["", "", "", ""]
     names(tmp_path, [own], "star")
     found = registry.with_names(rows, own, **columns)
+    kinds = registry.with_names(rows, own, **columns, typology="kind")
+    assert kinds.kind.tolist() == ["", "object", "", ""] and kinds.drop(columns="kind").equals(found)
     assert found.partner_name.tolist() == ["", "star", "", ""] and found.drop(columns="partner_name").equals(rows)
 
 

@@ -20,7 +20,7 @@ JPEG = b"\xff\xd8 not really a picture"
 def hostile():
     kinds = {**KINDS, HOSTILE: ("vision", "image")}
     examples = [Example(HOSTILE, JPEG), Example("a dog\non a mat", None)]
-    concept = Concept(HOSTILE, "bert", 3, 17, 2, 5, 0.625, 0.034, examples, examples)
+    concept = Concept(HOSTILE, "bert", 3, 17, 2, 5, 0.625, 0.034, examples, examples, HOSTILE, HOSTILE)
     return compared(
         encoders=tuple(kinds), kinds=kinds, suite=HOSTILE, dataset=HOSTILE, concepts=[concept],
         settings={HOSTILE: HOSTILE},
