@@ -27,6 +27,8 @@ SUMMARY: dict[str, tuple[str, str]] = {
     ),
 }
 """Numeric columns of the table of features: title and description."""
+EVIDENCE = ("typology", "source", "auc", "auc_strong", "auc_words", "auc_image", "p", "runners_up")
+"""Columns of the names' tables that say what a name is and how far to believe it (docs/naming.md)."""
 SORTS = ("hits", "S", "frequency", "mean_active", "stability", "feature")
 """Columns that the table can be sorted by, all but the feature's number with the largest value first."""
 WORDS = re.compile(r"\w+")
@@ -157,5 +159,9 @@ def ordered(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def names(run_id: str, layer: int) -> pd.DataFrame:
-    """Return the names of a layer's features with their evidence: feature, name and further columns; no rows: none."""
-    return pd.DataFrame({"feature": pd.Series(dtype=int), "name": pd.Series(dtype=str)})
+    """Return the names of a layer's features with their evidence: feature, name and further columns; no rows: none.
+
+    They are those of the newest run of the command `name`.
+    """
+    found = registry.feature_names(run_id, layer)
+    return found[["feature", "name", *(column for column in EVIDENCE if column in found)]]

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from apps import cache, data
+from apps import cache, cache_features, data
 from apps.downloads import downloads
 from benchmark.metrics.describe import AGGREGATES
 from registry import Example
@@ -148,3 +148,10 @@ def empty_store(what: str, command: str) -> None:
     sentence(st.info, f"There is no {what} in this store yet; this command makes one")
     st.code(command, language="bash")
     st.stop()
+
+
+def named(run_id: str, layer: int, feature: int) -> str:
+    """Return the name of a train run's feature as Markdown to stand behind its number, "" without a name."""
+    found = cache_features.names(st.session_state[STORE], run_id, layer)
+    name = next(iter(found.loc[found.feature == feature, "name"]), "") if len(found) else ""
+    return f" “{escaped(str(name))}”" if name else ""

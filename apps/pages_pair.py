@@ -11,6 +11,7 @@ from apps.layout import (
     download_buttons,
     escaped,
     gallery,
+    named,
     read,
     sentence,
 )
@@ -75,7 +76,8 @@ st.caption("Held-out correlation: partners are chosen without the samples that i
 
 def side(part: pair.Part, layer: int, feature: int, density: float) -> None:
     """Show one side of a match: what it is, and what activates it most."""
-    st.markdown(f"**{escaped(part.encoder)}** layer {layer}, feature {feature}: active on {density:.1%}")
+    name = named(part.run_id, layer, feature)
+    st.markdown(f"**{escaped(part.encoder)}** layer {layer}, feature {feature}{name}: active on {density:.1%}")
     try:
         examples = cache.examples(st.session_state[STORE], part.run_id, layer, (feature,), SAMPLES).get(feature, [])
     except ValueError as error:

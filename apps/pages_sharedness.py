@@ -12,6 +12,7 @@ from apps.layout import (
     download_buttons,
     escaped,
     gallery,
+    named,
     optional_table,
     read,
     sentence,
@@ -72,9 +73,10 @@ except ValueError as error:
     examples = {}
 for row in top.head(SHOWN).to_dict("records"):
     with st.container(border=True):
+        name = named(parts[source].run_id, layer, int(row["feature"]))
         st.markdown(
-            f"**Feature {row['feature']}**: found in G at {row['rho_shared']:.2f}, in H at {row['rho_absent']:.2f}, "
-            f"weight {row['S_share']:.2%}"
+            f"**Feature {row['feature']}**{name}: found in G at {row['rho_shared']:.2f}, in H at "
+            f"{row['rho_absent']:.2f}, weight {row['S_share']:.2%}"
         )
         gallery(examples.get(int(row["feature"]), []))
         lines = []

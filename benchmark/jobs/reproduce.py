@@ -50,6 +50,8 @@ def reproduce(config: ReproduceConfig) -> int:
 
 def answer(materials: Sequence[Material], folder: Path, *, who: Roles) -> Findings:
     """Do the three experiments, write tables and figures into the folder, and return what they come to."""
+    import registry
+
     (material,) = materials
     missing = [card.name for card in who if card.name not in material.encoders]
     if missing:
@@ -59,6 +61,8 @@ def answer(materials: Sequence[Material], folder: Path, *, who: Roles) -> Findin
     vision = who.vision.name
     own = {(vision, vision): matrices[vision, vision]}
     features = feature_table(material, who.image.name, who.language.name, vision)
+    first = who.image.name, material.plan.suite.seeds[0]
+    features = registry.with_names(features, material.run_of(*first).run_id, typology="typology")
     tables = {
         "published": published_table(material, matrices, who),
         "orderings": ordering_table(matrices, orderings(list(cards.values()), who)),
@@ -113,7 +117,7 @@ def _entry(row: Mapping[Any, Any], images: Sequence[bytes], who: Roles) -> Any:
         chance = f", chance {row[f'expected_{name}']:.2f}, q {row[f'q_{name}']:.3f}" if f"q_{name}" in row else ""
         return f"{encoder}: rho {row[f'rho_{name}']:.2f} (held out {row[f'held_out_{name}']:.2f}{chance})"
 
-    name = f": {row['name']}" if row["name"] else ""
+    name = f": {row['name']} ({row['typology']})" if row["name"] else ""
     return Entry(
         f"{row['rank']}. layer {row['layer']}, feature {row['feature']}{name}",
         [
@@ -194,9 +198,10 @@ def _feature_sentences(features: pd.DataFrame, top: pd.DataFrame) -> Iterable[st
     )
     for row in top.to_dict("records"):
         q = f", q {row['q_shared']:.3f}" if "q_shared" in row else ""
+        name = f", {row['name']} ({row['typology']})" if row["name"] else ""
         again = f"; next seed: rho {row['again_rho']:.2f}, top {row['again_rank']:.1%}" if "again" in row else ""
         yield (
-            f"{row['rank']:>2}. feature {row['feature']}: rho {row['rho_shared']:.2f} (held out "
+            f"{row['rank']:>2}. feature {row['feature']}{name}: rho {row['rho_shared']:.2f} (held out "
             f"{row['held_out_shared']:.2f}{q}) against {row['rho_absent']:.2f}{again}; {row['caption_1']!r}"
         )
     if "q_absent" in top:

@@ -1,5 +1,6 @@
 """The page on features: choosing a layer, searching it, and looking at one feature by its address."""
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +8,7 @@ from apps_pages import choose, opened, spoken
 from apps_planted import CONCEPTS, DEAD, HOSTILE, LAYER, NOISE
 
 import registry
+from registry.names import TAG, named_tag, names_path
 
 PAGE = "pages_features.py"
 
@@ -185,3 +187,25 @@ def test_a_damaged_thumbnail_is_told(vit, monkeypatch):
     monkeypatch.setattr(registry, "thumbnails", lambda run_id, images: {int(i): b"no picture" for i in images})
     app = look(vit[0], vit[1][0])
     assert "(damaged picture)" in texts(app) and any(CONCEPTS[0] in text for text in texts(app))
+
+
+def test_names_are_those_of_the_newest_run_that_named_the_features(vit, tmp_path):
+    from apps import features
+
+    run_id, latents = vit
+    assert features.names(run_id, LAYER).empty
+    path = tmp_path / names_path("vit", 0)
+    path.parent.mkdir()
+    pd.DataFrame({
+        "run_id": run_id, "layer": LAYER, "feature": latents[:2], "name": ["star", HOSTILE], "auc": 0.8, "S": 1.0
+    }).to_parquet(path)  # fmt: skip
+    with mlflow.start_run(tags={"kind": "name", TAG: named_tag([run_id])}) as run:
+        mlflow.log_artifacts(str(tmp_path))
+    try:
+        found = features.names(run_id, LAYER)
+        assert found.to_dict("list") == {"feature": latents[:2], "name": ["star", HOSTILE], "auc": [0.8, 0.8]}
+        assert features.names(run_id, LAYER + 1).empty
+        app = look(run_id, latents[0])
+        assert "Name: **star**" in texts(app)
+    finally:
+        mlflow.delete_run(run.info.run_id)
