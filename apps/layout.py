@@ -21,8 +21,12 @@ STORE = "store"
 
 
 def escaped(text: str) -> str:
-    """Return text as Markdown that shows it literally, on one line."""
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+    """Return text as Markdown that shows it literally, on one line.
+
+    Addresses would become links even where every sign is escaped; an invisible word joiner keeps them apart.
+    """
+    apart = re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", "\u2060", " ".join(text.split()), flags=re.IGNORECASE)
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", apart)
 
 
 def sentence(show: Callable[[str], Any], text: str) -> None:

@@ -12,6 +12,7 @@ from apps.feature_layout import show_feature
 from apps.features import SUMMARY
 from apps.layout import STORE, all_runs, described, download_buttons, empty_store, sentence
 
+ROW = 44  # Pixels of a row with a picture.
 PAGE = 50  # Features that are shown at a time.
 SHOWN = "features_shown"  # Key of the session's state: the run and layer that the page's address names.
 CLICKS = "features_clicks"  # Key of the session's state: how many features were clicked.
@@ -164,8 +165,9 @@ if part.empty:
     st.stop()
 clicks = st.session_state.get(CLICKS, 0)
 chosen = st.dataframe(
-    part[list(dict.fromkeys(order))], hide_index=True, placeholder="–", column_config=config, row_height=44, height=560,
-    on_select="rerun", selection_mode=["single-row", "single-cell"], key=f"features-{clicks}",
+    part[list(dict.fromkeys(order))], hide_index=True, placeholder="–", column_config=config, row_height=ROW,
+    height=min(560, 40 + ROW * len(part)), on_select="rerun", selection_mode=["single-row", "single-cell"],
+    key=f"features-{clicks}",
 )["selection"]  # fmt: skip
 rows = [*chosen["rows"], *(row for row, _ in chosen["cells"])]
 download_buttons(shown.drop(columns="image"), f"features {run['encoder']} seed {run['seed']} layer {layer}")

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -131,3 +132,10 @@ def test_hostile_names_and_tags_stay_text(store, page):
 
 def test_escaped_text_has_no_live_markdown():
     assert escaped("**a** <b>\n :red[x] $y$") == r"\*\*a\*\* \<b\> \:red\[x\] \$y\$"
+
+
+@pytest.mark.parametrize("text", ["see http://x.y/z", "HTTPS://x.y", "www.x.y", "WWW.x.y", "me@x.y"])
+def test_escaped_addresses_are_no_links(text):
+    shown = escaped(text).replace("\\", "")
+    assert shown.replace("\u2060", "") == text
+    assert not re.search(r"://|www\.|\w@", shown, re.IGNORECASE)
