@@ -28,7 +28,7 @@ def figure(
 
     last = table[table.layer == table.groupby("encoder").layer.transform("max")]
     names = list(dict.fromkeys(last.encoder))
-    panels = 6 if "leaderboard" in extra else 3
+    panels = 6 if "cell_ranks" in extra else 3
     figure: Any = Figure(figsize=(16, 4.4 * panels // 3 + 0.6), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title.replace("$", r"\$"))
@@ -38,7 +38,7 @@ def figure(
     _decoders(axes[1], last, names)
     _by_decile(axes[2], deciles[deciles.layer == deciles.groupby("encoder").layer.transform("max")], names)
     if panels == 6:
-        _ranks(axes[3], extra["leaderboard"])
+        _ranks(axes[3], extra["cell_ranks"])
         _components(axes[4], extra["components"])
         _smallest(axes[5], extra["smallest_difference"])
     figure.savefig(path, dpi=110)
@@ -98,19 +98,19 @@ def _by_decile(axes: Any, deciles: pd.DataFrame, names: list[str]) -> None:
     axes.legend(fontsize=8)
 
 
-def _ranks(axes: Any, leaderboard: pd.DataFrame) -> None:
-    seeds = [column for column in leaderboard if str(column).startswith("seed_")]
-    y = np.arange(len(leaderboard))[::-1]
+def _ranks(axes: Any, cells: pd.DataFrame) -> None:
+    seeds = [column for column in cells if str(column).startswith("seed_")]
+    y = np.arange(len(cells))[::-1]
     for i, column in enumerate(seeds):
         axes.plot(
-            leaderboard[column], y, "o", markersize=4, alpha=0.8, color=COLOURS[i % len(COLOURS)],
+            cells[column], y, "o", markersize=4, alpha=0.8, color=COLOURS[i % len(COLOURS)],
             label=str(column).replace("_", " "),
         )  # fmt: skip
-    axes.plot(leaderboard.crossfit, y, "|", color="black", markersize=9, label="mean, all pairs of seeds")
-    if len(leaderboard) <= 30:
-        labels = [f"{row.source} → {row.target}".replace("$", r"\$") for row in leaderboard.itertuples()]
+    axes.plot(cells.crossfit, y, "|", color="black", markersize=9, label="mean, all pairs of seeds")
+    if len(cells) <= 30:
+        labels = [f"{row.source} → {row.target}".replace("$", r"\$") for row in cells.itertuples()]
         axes.set_yticks(y, labels, fontsize=7)
-    axes.set(title="Leaderboard under each seed", xlabel="cross-fitted wMPPC")
+    axes.set(title="Cells under each seed", xlabel="cross-fitted wMPPC")
     axes.grid(alpha=0.25)
     axes.legend(fontsize=7, loc="lower right")
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmark.features import Features
-from benchmark.jobs.consistency_types import kinds_beside
 from benchmark.jobs.experiment import Material
+from benchmark.jobs.kinds_beside import kinds_beside
 from benchmark.jobs.matrix import FOLD_SEED
 from benchmark.jobs.train_encoder import activations_of
 from benchmark.metrics import (
@@ -24,6 +24,7 @@ from benchmark.metrics import (
     crossfit_both,
     held_out_rho_both,
     max_correlation,
+    squares_apart,
     top_agreement,
     wmppc,
 )
@@ -149,10 +150,7 @@ def _top(
     kinds: tuple[list[str], list[str]], name: str, rho: Sequence[Rho], features: Sequence[dict[str, Features]]
 ) -> TopAgreement:
     """Return how far the top features of one dictionary agree between two sets of samples."""
-    difference = []
-    for found in rho:
-        with_, without = (np.maximum(np.stack([found[name, other] for other in group]), 0) ** 2 for group in kinds)
-        difference.append(with_.min(0) - without.max(0))
+    difference = [squares_apart(*([found[name, other] for other in group] for group in kinds)) for found in rho]
     weights = [side[name].weights for side in features]
     itself = np.arange(len(weights[0]))
     return top_agreement((difference[0], difference[1]), (weights[0], weights[1]), itself)

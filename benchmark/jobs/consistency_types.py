@@ -4,36 +4,19 @@ A feature is of a kind where all encoders of one kind have it more than any of a
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmark.catalog import EncoderCard
 from benchmark.jobs.experiment import Material
+from benchmark.jobs.kinds_beside import kinds_beside, preset_of
 from benchmark.jobs.matrix import FOLD_SEED
-from benchmark.jobs.stability_board import PRESETS
 from benchmark.metrics import Estimate, held_out_rho_blocks, positive_share
 
 WEIGHTED = ("weighted_share", "weighted_share_error", "weighted_share_freedom")
-
-
-def kinds_beside(cards: Mapping[str, EncoderCard], names: Sequence[str]) -> dict[str, tuple[list[str], list[str]]]:
-    """Return encoder -> those that its features may be shared with and absent from, by `PRESETS`.
-
-    An encoder without any of either is left out.
-    """
-    found = {}
-    for name in names:
-        with_, without = (
-            [other for other in names if other != name and cards[other].kind == kind]
-            for kind in PRESETS[cards[name].kind]
-        )
-        if with_ and without:
-            found[name] = with_, without
-    return found
 
 
 def typology(materials: Sequence[Material], rows: Sequence[NDArray[np.int64]], names: Sequence[str]) -> pd.DataFrame:
@@ -76,8 +59,7 @@ def typology(materials: Sequence[Material], rows: Sequence[NDArray[np.int64]], n
                     })  # fmt: skip
             of_dataset = pd.DataFrame([
                 {"dataset": material.dataset.name, "encoder": name,
-                 **dict(zip(("shared_with", "absent_from"), PRESETS[material.encoders[name].kind], strict=True)),
-                 **_joined(pd.DataFrame(found))}
+                 **preset_of(material.encoders[name]), **_joined(pd.DataFrame(found))}
                 for name, found in shares.items()
             ])  # fmt: skip
             if len(of_dataset):

@@ -10,8 +10,8 @@ Tables it leaves (CSV and Parquet), one row per ...
   partners), and each over live latents alone (_live).
 - `deciles`: the same and decile of activation frequency (1 the rarest): frequency, share of the weight, held-out
   correlation, decoder_cosine, decoder_shared, both_shared, features.
-- `top_features`: encoder and ordered pair of seeds, `leaderboard`: cell, `components`: component of a cell's variance,
-  `smallest_difference`: number of seeds; see `stability_board`.
+- `top_features`: encoder and ordered pair of seeds, `cell_ranks`: cell, `rank_agreement`: ranking, `components`:
+  component of a cell's variance, `smallest_difference`: number of seeds; see `stability_board`.
 - `saes`: SAE, with `varies`.
 """
 
@@ -29,7 +29,7 @@ from benchmark.jobs.configs import StabilityConfig
 from benchmark.jobs.experiment import Findings, Material, run_experiment
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.results import sae_table
-from benchmark.jobs.stability_board import Board, agreement_of_ranks, board, leaderboard, top_lists, variance
+from benchmark.jobs.stability_board import agreement_of_ranks, board, cell_ranks, top_lists, variance
 from benchmark.jobs.stability_pairs import SeedPairs, seed_pairs, spread, untrained_pairs
 from benchmark.jobs.stability_text import sentences
 
@@ -67,15 +67,14 @@ def answer(materials: Sequence[Material], folder: Path) -> Findings:
     varied = dict(zip(VARIES, materials, strict=False))
     pairs = {varies: seed_pairs(material, varies) for varies, material in varied.items()}
     table = _table(varied, pairs)
-    ranks = parts = None
+    parts = None
     extra: dict[str, pd.DataFrame] = {}
-    found: Board | None = None
     if len(materials[0].encoders) > 1:
         found = board(materials[0])
         parts, extra["components"], extra["smallest_difference"] = variance(found)
-        extra["leaderboard"] = leaderboard(found)
+        kinds = {name: card.kind for name, card in materials[0].encoders.items()}
+        extra["cell_ranks"], extra["rank_agreement"] = cell_ranks(found), agreement_of_ranks(found, kinds)
         extra["top_features"] = top_lists(materials[0], found)
-        ranks = agreement_of_ranks(found) if len(found.cells) > 1 else None
     saes = pd.concat([sae_table(material.trained).assign(varies=varies) for varies, material in varied.items()])
     tables = {
         "stability": table, "seed_pairs": pd.concat([part.pairs for part in pairs.values()]),
@@ -89,20 +88,21 @@ def answer(materials: Sequence[Material], folder: Path) -> Findings:
         f"{len(materials[0].compared):,} {suite.report_on[0]} samples"
     )
     plots_stability.figure(table, tables["deciles"], extra, title, folder / "stability.png")
-    text = sentences(tables, ranks, parts, len(suite.seeds))
+    text = sentences(tables, parts, len(suite.seeds))
     (folder / "stability.txt").write_text(text + "\n", encoding="utf-8")
     metrics = {
         f"stability/{column}/{row['varies']}/{row['encoder']}": row[column]
         for row in table.sort_values("layer").to_dict("records")
         for column in METRICS
     }
-    if ranks is not None and parts is not None:
+    if parts is not None:
         metrics |= {
-            "stability/kendall_tau": ranks.mean, "stability/kendall_tau_low": ranks.low,
-            "stability/kendall_tau_high": ranks.high, "stability/same_order": ranks.same_order,
             "stability/smallest_difference": parts.smallest_difference(len(suite.seeds)),
             **{f"stability/sd/{name}": value**0.5 for name, value in parts._asdict().items()},
-        }  # fmt: skip
+        }
+        for row in extra["rank_agreement"].to_dict("records"):
+            for name in ("tau", "low", "high", "same_order"):
+                metrics[f"stability/rank_{name}/{row['ranking']}"] = row[name]
     top = extra.get("top_features", pd.DataFrame())
     for encoder, part in top.groupby("encoder") if len(top) else ():
         metrics[f"stability/top_agreement/{encoder}"] = float(part["share"].mean())

@@ -1,7 +1,7 @@
-"""Leaderboards under every pair of seeds, the top features of every seed, and the variance of a cell."""
+"""Rankings under every pair of seeds, the top features of every seed, and the variance of a cell."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,22 +10,21 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmark.jobs.experiment import Material
+from benchmark.jobs.kinds_beside import PRESETS, kinds_beside, preset_of
 from benchmark.jobs.matrix import FOLD_SEED, RESAMPLES
 from benchmark.jobs.memory import memory_budget
 from benchmark.jobs.sides import Side, loaded_pairs
 from benchmark.metrics import (
     Components,
-    RankAgreement,
     components,
     crossfit_both,
     held_out_rho_both,
     max_correlation,
     rank_agreement,
+    squares_apart,
     top_agreement,
 )
 
-PRESETS = {"vlm": ("text", "vision"), "vision": ("vlm", "text"), "text": ("vlm", "vision")}
-"""Kind of an encoder -> the kind that its top features are shared with, and the kind they are absent from."""
 COMPONENTS = {
     "encoders": "between pairs of encoders", "source_seed": "seed of the source", "target_seed": "seed of the target",
     "pairing": "pair of seeds beyond both", "sample": "samples",
@@ -75,7 +74,7 @@ def board(material: Material) -> Board:
     return Board(cells, values, draws, rho, seeds)
 
 
-def leaderboard(found: Board) -> pd.DataFrame:
+def cell_ranks(found: Board) -> pd.DataFrame:
     """Return one row per cell, best first: source, target, crossfit (mean over all pairs of seeds), seed_N and rank_N.
 
     seed_N is the value with seed N on both sides, and rank_N its rank, 1 the highest.
@@ -88,10 +87,34 @@ def leaderboard(found: Board) -> pd.DataFrame:
     return table.sort_values("crossfit", ascending=False, ignore_index=True)
 
 
-def agreement_of_ranks(found: Board) -> RankAgreement:
-    """Return how alike the leaderboards of the seeds are, each with the same seed on both sides."""
-    same = np.arange(len(found.seeds))
-    return rank_agreement(found.values[:, same, same].T, found.draws[:, same, same].transpose(1, 0, 2))
+def agreement_of_ranks(found: Board, kinds: Mapping[str, str]) -> pd.DataFrame:
+    """Return how alike the rankings of the seeds are, each with the same seed on both sides.
+
+    One row per ranking: `cells`, and those of encoders by columns of the leaderboard of `compare` (share, found, and
+    share_KIND: the mean cross-fitted value from an encoder to all others, from all others to it, to those of a kind);
+    entries, tau (Kendall's, mean over pairs of seeds) with low and high, and same_order (share of the pairs of entries
+    in the same order under every seed). A ranking of a single entry has no row.
+    """
+    names = list(dict.fromkeys(source for source, _ in found.cells))
+    ends = list(enumerate(found.cells))
+    rankings = {
+        "cells": [[i] for i, _ in ends],
+        "share": [[i for i, (a, _) in ends if a == name] for name in names],
+        "found": [[i for i, (_, b) in ends if b == name] for name in names],
+        **{f"share_{kind}": [[i for i, (a, b) in ends if a == name and kinds[b] == kind] for name in names]
+           for kind in PRESETS},
+    }  # fmt: skip
+    same, rows = np.arange(len(found.seeds)), []
+    values, draws = found.values[:, same, same], found.draws[:, same, same]
+    for ranking, entries in rankings.items():
+        chosen = [entry for entry in entries if entry]
+        if len(chosen) < 2:
+            continue
+        of_seeds, drawn = (np.stack([part[entry].mean(0) for entry in chosen], axis=1) for part in (values, draws))
+        agreed = rank_agreement(of_seeds, drawn)
+        rows.append({"ranking": ranking, "entries": len(chosen), "tau": agreed.mean, "low": agreed.low,
+                     "high": agreed.high, "same_order": agreed.same_order})  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def variance(found: Board) -> tuple[Components, pd.DataFrame, pd.DataFrame]:
@@ -147,23 +170,17 @@ def _jackknifed(value: float, without: Sequence[float]) -> tuple[float, float]:
 def top_lists(material: Material, found: Board) -> pd.DataFrame:
     """Return how far the top 1 % of sharedness of every encoder agree between seeds.
 
-    One row per encoder and ordered pair of seeds: shared_with and absent_from (kinds, by `PRESETS`), features on the
-    list, share of them whose best correlated partner is on the other seed's list, by_chance (given S), p_value, and
-    Spearman's correlation of Delta with that of the partners. rho are held out. An encoder without both kinds beside it
-    has no rows.
+    One row per encoder and ordered pair of seeds: shared_with and absent_from (kinds, by `kinds_beside`), positive_delta
+    (share of the live features of the first seed), share of its top features whose best correlated partner is on the
+    other seed's list, by_chance (given S), p_value, and correlation (Spearman's, of Delta with that of the partners).
+    Delta is of held-out correlations. An encoder without both kinds beside it has no rows.
     """
     cards, rows = material.encoders, []
-    chosen = {}
-    for name, card in cards.items():
-        with_, without = (
-            [other for other, its in cards.items() if its.kind == kind and other != name] for kind in PRESETS[card.kind]
-        )
-        if with_ and without:
-            chosen[name] = with_, without
+    chosen = kinds_beside(cards, list(cards))
     for name, (with_, without) in tqdm(chosen.items(), desc="top features", unit="encoder", mininterval=0.5):
         features = {seed: material.load_layer(name, seed) for seed in found.seeds}
         difference = {
-            seed: _least(found.rho[name, seed], with_).min(0) - _least(found.rho[name, seed], without).max(0)
+            seed: squares_apart(*([found.rho[name, seed][other] for other in group] for group in (with_, without)))
             for seed in found.seeds
         }
         for s, t in itertools.permutations(found.seeds, 2):
@@ -172,12 +189,6 @@ def top_lists(material: Material, found: Board) -> pd.DataFrame:
                 (difference[s], difference[t]), (features[s].weights, features[t].weights), partner, seed=s
             )
             positive = float((difference[s] > 0)[features[s].weights > 0].mean())
-            kinds = dict(zip(("shared_with", "absent_from"), PRESETS[cards[name].kind], strict=True))
-            rows.append({"encoder": name, **kinds, "source_seed": s, "target_seed": t, "positive_delta": positive,
+            rows.append({"encoder": name, **preset_of(cards[name]), "source_seed": s, "target_seed": t, "positive_delta": positive,
                          **agreed._asdict()})  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def _least(rho: dict[str, NDArray[np.float64]], names: list[str]) -> NDArray[np.float64]:
-    """Return the squares of held-out correlations, (encoders, m); those below 0 count as 0."""
-    return np.maximum(np.stack([rho[name] for name in names]), 0) ** 2

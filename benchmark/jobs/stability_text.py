@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from benchmark.metrics import Components, RankAgreement
+from benchmark.metrics import Components
 from benchmark.report import text_table
 
 WHAT = {"both": "both", "init": "weights", "order": "order"}
@@ -18,15 +18,12 @@ HEADER = (
 )  # fmt: skip
 
 
-def sentences(
-    tables: Mapping[str, pd.DataFrame], ranks: RankAgreement | None, parts: Components | None, seeds: int
-) -> str:
+def sentences(tables: Mapping[str, pd.DataFrame], parts: Components | None, seeds: int) -> str:
     """Return the whole text.
 
     Args:
         tables: those of the command.
-        ranks: of the leaderboards; None where there is one encoder.
-        parts: components of the variance of a cell; None likewise.
+        parts: components of the variance of a cell; None where there is one encoder.
         seeds: how many there are.
     """
     lines = [
@@ -41,8 +38,8 @@ def sentences(
     lines += _deciles(tables["deciles"])
     if "top_features" in tables and len(tables["top_features"]):
         lines += ["", *_top(tables["top_features"])]
-    if ranks is not None and parts is not None:
-        lines += ["", *_ranks(tables["leaderboard"], ranks), "", *_differences(tables, parts, seeds)]
+    if parts is not None:
+        lines += ["", *_ranks(tables["rank_agreement"]), "", *_differences(tables, parts, seeds)]
     if seeds < 5:
         lines += ["", f"{seeds} seeds say little about how much seeds matter: use five or more."]
     return "\n".join(lines)
@@ -91,11 +88,16 @@ def _top(top: pd.DataFrame) -> list[str]:
     ]
 
 
-def _ranks(leaderboard: pd.DataFrame, ranks: RankAgreement) -> list[str]:
+def _ranks(agreement: pd.DataFrame) -> list[str]:
+    rows = [
+        (str(row["ranking"]), f"{row['entries']}", f"{row['tau']:.3f}", f"{row['low']:.3f} to {row['high']:.3f}",
+         f"{row['same_order']:.0%}")
+        for row in agreement.to_dict("records")
+    ]  # fmt: skip
     return [
-        f"Leaderboard of {len(leaderboard)} cells: Kendall's tau between two seeds' leaderboards is {ranks.mean:.3f} "
-        f"[{ranks.low:.3f}, {ranks.high:.3f}] (seeds and groups of samples resampled); {ranks.same_order:.0%} of the "
-        "pairs of cells stand in one order under all seeds."
+        "Rankings of cells, and of encoders by the columns of the leaderboard: Kendall's tau between two seeds'",
+        "rankings (intervals resample seeds and groups), and how many pairs of entries stand in one order under all seeds",
+        text_table(("ranking", "entries", "tau", "95 % interval", "one order"), rows),
     ]
 
 

@@ -24,7 +24,7 @@ from benchmark.metrics.scores import Estimate, linear_score
 from benchmark.metrics.sharded import correlations, max_correlation_of_shards
 from benchmark.metrics.sharedness import Sharedness, comparative_sharedness
 from benchmark.metrics.significance import RhoSignificance, SharednessBaseline, rho_significance, sharedness_baseline
-from benchmark.metrics.top_agreement import TopAgreement, top_agreement, top_features
+from benchmark.metrics.top_agreement import TopAgreement, squares_apart, top_agreement, top_features
 from benchmark.metrics.typology import PositiveShare, positive_share
 from benchmark.metrics.wmppc import LayerComparison, mppc, wmppc, wmppc_layers
 
@@ -77,6 +77,7 @@ __all__ = [
     "sd_beyond_noise",
     "shared_latents",
     "sharedness_baseline",
+    "squares_apart",
     "svcca",
     "top_agreement",
     "top_features",

@@ -1,5 +1,6 @@
 """Do two seeds name the same features as the most shared ones? Agreement of their top lists, against chance given S."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,15 @@ class TopAgreement(NamedTuple):
     """(1 + draws at or above the share) / (1 + draws)."""
     correlation: float
     """Spearman's correlation of Delta with the partners' Delta, over features that have a partner."""
+
+
+def squares_apart(shared: Sequence[ArrayLike], absent: Sequence[ArrayLike]) -> NDArray[np.float64]:
+    """Return min_g rho_g^2 - max_h rho_h^2 (m,), Delta without its factor S; correlations below 0 count as 0.
+
+    shared and absent hold the correlations (m,) with each encoder of G and of H.
+    """
+    g, h = (np.maximum(np.stack([np.asarray(rho, np.float64) for rho in part]), 0) ** 2 for part in (shared, absent))
+    return g.min(0) - h.max(0)
 
 
 def top_features(delta: ArrayLike, share: float = TOP) -> NDArray[np.int64]:

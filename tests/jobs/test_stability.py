@@ -3,6 +3,7 @@
 import mlflow
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 import registry
 from benchmark.jobs.matrix import FOLD_SEED
@@ -12,7 +13,8 @@ from benchmark.metrics import crossfit, match_decoders
 
 TINY = ["--max-samples", "600", "--epochs", "1", "--permutations", "2", "--folds", "2", "--k", "4"]
 TABLES = (
-    "stability", "seed_pairs", "deciles", "top_features", "leaderboard", "components", "smallest_difference", "saes",
+    "stability", "seed_pairs", "deciles", "top_features", "cell_ranks", "rank_agreement", "components",
+    "smallest_difference", "saes",
 )  # fmt: skip
 
 
@@ -44,11 +46,18 @@ def test_an_audit_holds_every_table_and_figure_and_is_answered_once(audit):
     assert saes.groupby("varies").order_seed.nunique().to_dict() == {"both": 2, "init": 1, "order": 2}
     assert saes.groupby("varies").run_id.nunique().to_dict() == {"both": 6, "init": 6, "order": 6}
     assert saes.run_id.nunique() == 12  # the first seed is the same SAE three times
-    board = registry.table(run.run_id, "leaderboard.parquet")
-    assert len(board) == 6 and board.crossfit.is_monotonic_decreasing
+    ranks = registry.table(run.run_id, "cell_ranks.parquet")
+    assert len(ranks) == 6 and ranks.crossfit.is_monotonic_decreasing
+    agreement = registry.table(run.run_id, "rank_agreement.parquet").set_index("ranking")
+    assert agreement.entries.to_dict() == {
+        "cells": 6, "share": 3, "found": 3, "share_vlm": 2, "share_vision": 2, "share_text": 2,
+    }  # fmt: skip
+    assert agreement.tau["cells"] == pytest.approx(kendalltau(ranks.seed_0, ranks.seed_1).statistic)
+    share = ranks.groupby("source")[["seed_0", "seed_1"]].mean()
+    assert agreement.tau["share"] == pytest.approx(kendalltau(share.seed_0, share.seed_1).statistic)
     parts = registry.table(run.run_id, "components.parquet")
     assert parts["share"].sum() == pytest.approx(1) and len(parts) == 5 + 2 * 3
-    assert {"stability/kendall_tau", "stability/smallest_difference", "stability/crossfit/init/tiny-vit"} <= set(
+    assert {"stability/rank_tau/cells", "stability/smallest_difference", "stability/crossfit/init/tiny-vit"} <= set(
         run.metrics
     )
     assert "53 % on the MLP" in out and "Kendall's tau" in out and "2 seeds say little" in out
@@ -87,7 +96,7 @@ def test_one_encoder_is_audited_without_a_leaderboard(audit):
     run = newest()
     assert len(registry.table(run.run_id, "stability.parquet")) == 1 and "Kendall" not in out
     with pytest.raises(ValueError, match="no artifact"):
-        registry.table(run.run_id, "leaderboard.parquet")
+        registry.table(run.run_id, "cell_ranks.parquet")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmark.metrics import frequency_deciles, top_agreement, top_features
+from benchmark.metrics import frequency_deciles, squares_apart, top_agreement, top_features
 
 
 def world(seed, m=1000, same=True):
@@ -55,3 +55,8 @@ def test_deciles_hold_a_tenth_of_what_fires_each():
     assert len(sizes) == 10 and np.ptp(sizes) <= 1
     assert all(counts[found == d].max() <= counts[found == d + 1].min() for d in range(9))
     assert frequency_deciles([0, 0]).tolist() == [-1, -1] and frequency_deciles([0, 3]).tolist() == [-1, 0]
+
+
+def test_squares_apart_are_the_worst_partner_of_one_kind_and_the_best_of_the_other():
+    found = squares_apart([[0.5, -0.9, 0.8], [0.6, 0.4, 0.9]], [[0.1, 0.2, 0.9], [-0.8, 0.1, 0.1]])
+    np.testing.assert_allclose(found, [0.25 - 0.01, 0 - 0.04, 0.64 - 0.81])
