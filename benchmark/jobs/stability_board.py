@@ -170,9 +170,9 @@ def _jackknifed(value: float, without: Sequence[float]) -> tuple[float, float]:
 def top_lists(material: Material, found: Board) -> pd.DataFrame:
     """Return how far the top 1 % of sharedness of every encoder agree between seeds.
 
-    One row per encoder and ordered pair of seeds: shared_with and absent_from (kinds, by `kinds_beside`), positive_delta
-    (share of the live features of the first seed), share of its top features whose best correlated partner is on the
-    other seed's list, by_chance (given S), p_value, and correlation (Spearman's, of Delta with that of the partners).
+    One row per encoder and ordered pair of seeds: shared_with and absent_from (kinds, by `kinds_beside`),
+    positive_delta (share of the live features of the first seed), share of its top features whose best correlated
+    partner is on the other seed's list, by_chance (given S), p_value, and correlation (Spearman's, of Delta with that of the partners).
     Delta is of held-out correlations. An encoder without both kinds beside it has no rows.
     """
     cards, rows = material.encoders, []
@@ -189,6 +189,6 @@ def top_lists(material: Material, found: Board) -> pd.DataFrame:
                 (difference[s], difference[t]), (features[s].weights, features[t].weights), partner, seed=s
             )
             positive = float((difference[s] > 0)[features[s].weights > 0].mean())
-            rows.append({"encoder": name, **preset_of(cards[name]), "source_seed": s, "target_seed": t, "positive_delta": positive,
-                         **agreed._asdict()})  # fmt: skip
+            rows.append({"encoder": name, **preset_of(cards[name]), "source_seed": s, "target_seed": t,
+                         "positive_delta": positive, **agreed._asdict()})  # fmt: skip
     return pd.DataFrame(rows)

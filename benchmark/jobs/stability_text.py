@@ -96,7 +96,7 @@ def _ranks(agreement: pd.DataFrame) -> list[str]:
     ]  # fmt: skip
     return [
         "Rankings of cells, and of encoders by the columns of the leaderboard: Kendall's tau between two seeds'",
-        "rankings (intervals resample seeds and groups), and how many pairs of entries stand in one order under all seeds",
+        "rankings (intervals resample seeds and groups), and how many pairs of entries stand in one order under all",
         text_table(("ranking", "entries", "tau", "95 % interval", "one order"), rows),
     ]
 
