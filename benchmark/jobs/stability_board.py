@@ -172,8 +172,8 @@ def top_lists(material: Material, found: Board) -> pd.DataFrame:
 
     One row per encoder and ordered pair of seeds: shared_with and absent_from (kinds, by `kinds_beside`),
     positive_delta (share of the live features of the first seed), share of its top features whose best correlated
-    partner is on the other seed's list, by_chance (given S), p_value, and correlation (Spearman's, of Delta with that of the partners).
-    Delta is of held-out correlations. An encoder without both kinds beside it has no rows.
+    partner is on the other seed's list, by_chance (given S), p_value, and correlation (Spearman's, of Delta with that
+    of the partners). Delta is of held-out correlations. An encoder without both kinds beside it has no rows.
     """
     cards, rows = material.encoders, []
     chosen = kinds_beside(cards, list(cards))
