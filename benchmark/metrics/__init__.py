@@ -3,12 +3,14 @@
 from benchmark.metrics.alignment import linear_cka, mutual_knn
 from benchmark.metrics.chance import Chance, chance, chance_both, chance_measures
 from benchmark.metrics.components import Components, components
+from benchmark.metrics.contribution import Contributions, contributions
 from benchmark.metrics.correlation import MaxCorrelation, max_correlation
 from benchmark.metrics.crossfit import (
     CrossFit,
     correlation_with,
     crossfit,
     crossfit_both,
+    crossfit_by_layer,
     held_out_rho,
     held_out_rho_blocks,
     held_out_rho_both,
@@ -31,6 +33,7 @@ from benchmark.metrics.wmppc import LayerComparison, mppc, wmppc, wmppc_layers
 __all__ = [
     "Chance",
     "Components",
+    "Contributions",
     "CrossFit",
     "DecoderMatch",
     "Estimate",
@@ -49,10 +52,12 @@ __all__ = [
     "chance_measures",
     "comparative_sharedness",
     "components",
+    "contributions",
     "correlation_with",
     "correlations",
     "crossfit",
     "crossfit_both",
+    "crossfit_by_layer",
     "frequency_deciles",
     "held_out_rho",
     "held_out_rho_blocks",

@@ -70,6 +70,25 @@ def crossfit_both(
     return there, back
 
 
+def crossfit_by_layer(
+    source: Side, target: Side, *, folds: int = 5, seed: int = 0, resamples: int = 200
+) -> tuple[list[CrossFit], list[CrossFit]]:
+    """Return the values of each source layer against all target layers together, and of each target layer back.
+
+    Their means, with layers' sizes as weights, are what `crossfit_both` gives. Raises ValueError like `crossfit`.
+    """
+    sides = layers(source), layers(target)
+    found, draws = _fold_sums(*sides, folds, seed, resamples, ways=2)
+    there, back = (
+        [
+            joined([Sums(*(column[:, end - size : end] for column in part)) for part in parts], [size], "global", draws)
+            for size, end in zip(sizes, np.cumsum(sizes), strict=True)
+        ]
+        for parts, sizes in zip(found, ([f.n_latents for f in side] for side in sides), strict=True)
+    )
+    return there, back
+
+
 def held_out_rho(source: Side, target: Side, *, folds: int = 5, seed: int = 0) -> NDArray[np.float64]:
     """Return each source feature's cross-fitted correlation r (m,), flat over layers: what `crossfit` weights with S.
 

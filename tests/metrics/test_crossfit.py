@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from planted import bernoulli, hostile_pairs, scrambled, topk
 
 from benchmark.features import DenseFeatures, SparseFeatures
-from benchmark.metrics import crossfit, crossfit_both, held_out_rho, wmppc_layers
+from benchmark.metrics import crossfit, crossfit_both, crossfit_by_layer, held_out_rho, wmppc_layers
 from benchmark.metrics.crossfit import block_draws
 from benchmark.metrics.groups import folds as make_folds
 
@@ -33,6 +33,18 @@ def test_value_agrees_with_the_definition_on_the_same_folds(aggregate, kind):
     assert back.value == pytest.approx(reference.crossfit(target, source, fold, aggregate), abs=1e-5)
     one = crossfit([kind(x) for x in source], [kind(x) for x in target], seed=4, aggregate=aggregate)
     assert one == pytest.approx(there.value, abs=1e-12)
+
+
+def test_values_of_single_layers_are_those_of_the_layer_alone_and_average_to_that_of_all():
+    source = [sparse(bernoulli(150, m, 0.25, seed=m)) for m in (7, 12)]
+    target = [sparse(bernoulli(150, m, 0.25, seed=20 + m)) for m in (9, 4)]
+    there, back = crossfit_by_layer(source, target, seed=3)
+    for found, own, other in ((there, source, target), (back, target, source)):
+        for layer, fit in zip(own, found, strict=True):
+            alone = crossfit_both(layer, other, seed=3)[0]
+            assert (fit.value, fit.low, fit.high) == pytest.approx((alone.value, alone.low, alone.high), abs=1e-9)
+        sizes = [f.n_latents for f in own]
+        assert np.average([fit.value for fit in found], weights=sizes) == pytest.approx(crossfit(own, other, seed=3))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
