@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[type, str, str]] = {
     "stability": (configs.StabilityConfig, "benchmark.jobs.stability", "stability"),
     "consistency": (configs.ConsistencyConfig, "benchmark.jobs.consistency", "consistency"),
     "name": (configs.NameConfig, "benchmark.jobs.name", "name"),
+    "select": (configs.SelectConfig, "benchmark.jobs.select", "select"),
     "validate": (configs.ValidateConfig, "benchmark.jobs.validate", "validate"),
     "pretrain": (configs.PretrainConfig, "benchmark.jobs.pretrain", "pretrain"),
     "export": (configs.ExportConfig, "benchmark.jobs.exchange", "export"),

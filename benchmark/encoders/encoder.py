@@ -174,6 +174,17 @@ class Encoder:
         """Return {layer: (B, d)}, the global token of every layer (see `LayerOutput.pooled`)."""
         return {layer: output.pooled for layer, output in self.run(batch).items()}
 
+    def embed(self, batch: Sequence[Any]) -> torch.Tensor:
+        """Return (B, e) float32: the vectors that a contrastive pair compares, behind the last block and not scaled.
+
+        Raises InputError for an encoder that is no tower of such a pair.
+        """
+        embedding = getattr(self._tower, "embedding", None)
+        if embedding is None:
+            raise InputError(f"encoder '{self.name}' is no tower of an open_clip pair: it has no embedding of its own.")
+        with torch.no_grad(), self._arithmetic():
+            return embedding(self._to_device(self.preprocess(batch))).float()
+
     def _to_device(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {key: value.to(self.device, non_blocking=True) for key, value in inputs.items()}
 

@@ -46,6 +46,10 @@ class ImageTower:
             states = map_tokens(self.module.forward_intermediates(pixels, **kept)["image_intermediates"])
         return dict(zip(layers or range(len(states)), states, strict=True))
 
+    def embedding(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return (B, e): images in the space that they share with captions."""
+        return self.module(inputs["pixel_values"])
+
     def has_cls(self) -> bool:
         """Whether the first token is a class token."""
         if isinstance(self.module, TimmModel):
@@ -72,6 +76,10 @@ class TextTower:
             text=inputs["input_ids"], text_indices=layers, normalize_intermediates=False, intermediates_only=True
         )
         return dict(zip(layers or range(len(read["text_intermediates"])), read["text_intermediates"], strict=True))
+
+    def embedding(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return (B, e): captions in the space that they share with images."""
+        return self.module.encode_text(inputs["input_ids"])
 
 
 def load_tower(card: EncoderCard, folder: Path | None, *, trust_remote_code: bool = False) -> ImageTower | TextTower:

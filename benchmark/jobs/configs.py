@@ -116,6 +116,30 @@ class ConsistencyConfig(ExperimentConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SelectConfig(ExperimentConfig):
+    """Rank image-text pairs by what each adds to cross-modal wMPPC, and measure whether that finds wrong pairs."""
+
+    keep: float = 0.8
+    """Share of the pairs, those with the highest contributions, that is marked as kept."""
+    rates: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    """Shares of the captions that are moved to other images, to be found again, separated by commas."""
+    draws: int = 10
+    """How often captions are moved at each rate."""
+    retrain: bool = False
+    """Train a small contrastive pair on filtered, random and right pairs too (about ten minutes of a core)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthConfig(RunConfig):
+    """Check encoders, SAEs and data for signs that a comparison cannot be trusted: ok, warn or fail, with advice."""
+
+    folds: int | None = None
+    """Folds of the cross-fitted value."""
+    min_count: int | None = None
+    """Empty the features that are active on fewer of the compared samples (0: none)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ValidateConfig:
     """Measure how far the measures are from the truth: planted worlds, planted factors, and what the weights do."""
 

@@ -247,3 +247,14 @@ def test_a_tokenizer_cannot_ask_for_remote_code(card, tmp_path):
     with contextlib.suppress(WorkError):
         load_encoder(type(original)(**{**vars(original), "source": str(folder)}))
     assert not marker.exists()
+
+
+def test_towers_embed_what_the_pair_compares(card, images, captions, reference, checkpoint):
+    image, text = load_encoder(card("open_clip", "image", "cls")), load_encoder(card("open_clip", "text", "eot"))
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{checkpoint('open_clip')}")
+    with torch.no_grad():
+        expected = reference.encode_image(image.preprocess(images)["pixel_values"])
+        torch.testing.assert_close(image.embed(images), expected)
+        torch.testing.assert_close(text.embed(captions), reference.encode_text(tokenizer(captions)))
+    with pytest.raises(InputError, match="is no tower of an open_clip pair"):
+        load_encoder(card("timm", "image", "cls")).embed(images)
