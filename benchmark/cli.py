@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[type, str, str]] = {
     "consistency": (configs.ConsistencyConfig, "benchmark.jobs.consistency", "consistency"),
     "name": (configs.NameConfig, "benchmark.jobs.name", "name"),
     "select": (configs.SelectConfig, "benchmark.jobs.select", "select"),
+    "health": (configs.HealthConfig, "benchmark.jobs.health", "health"),
     "validate": (configs.ValidateConfig, "benchmark.jobs.validate", "validate"),
     "pretrain": (configs.PretrainConfig, "benchmark.jobs.pretrain", "pretrain"),
     "export": (configs.ExportConfig, "benchmark.jobs.exchange", "export"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +12,12 @@ from benchmark.jobs import tracking
 from benchmark.jobs.configs import ReportConfig
 from benchmark.jobs.results import intact, log_folder
 from benchmark.jobs.shared_concepts import shared_concepts
+from benchmark.jobs.signature_log import read_signatures
 from benchmark.reporting import html, latex, markdown
-from benchmark.reporting.content import Comparison, comparison, titles
+from benchmark.reporting.content import Comparison, Health, comparison, titles
+from benchmark.reporting.health import health_lines, health_table
 from benchmark.reporting.tables import Table, kinds_table, matrix_table, pairs_table, sae_table, side_by_side
+from benchmark.signature import summary
 
 MATRICES = ("crossfit", "naive", "chance", "calibrated", "untrained", "paper_code")
 """Measures with a table of sources and targets."""
@@ -77,9 +81,23 @@ def _read(run_id: str, date: str) -> Comparison:
         config = folder / "config.json"
         settings = json.loads(config.read_text()) if config.exists() else {}
         concepts = shared_concepts(run_id, tables["saes"])
-        return comparison(tables, run_id, date, {str(k): str(v) for k, v in settings.items()}, concepts)
+        found = comparison(tables, run_id, date, {str(k): str(v) for k, v in settings.items()}, concepts)
+        signed = folder / "signatures.parquet"  # runs of older versions have none
+        signatures = summary(read_signatures(signed)) if signed.exists() else []
+        return replace(found, signatures=signatures, health=_health(found))
     except (ValueError, OSError) as error:
         raise WorkError(str(error)) from None
+
+
+def _health(item: Comparison) -> Health | None:
+    """Return the newest finished health run of the same suite and dataset, if there is one."""
+    import registry
+
+    runs = registry.runs("FINISHED", kind="health", suite=item.suite, dataset=item.dataset)
+    if runs.empty:
+        return None
+    newest = runs.iloc[0]
+    return Health(newest.run_id, f"{newest.start:%Y-%m-%d %H:%M} UTC", registry.table(newest.run_id, "health.parquet"))
 
 
 def _write(comparisons: Sequence[Comparison], folder: Path) -> None:
@@ -114,8 +132,10 @@ def _sections(comparisons: Sequence[Comparison], names: Sequence[str]) -> list[t
         for aggregate in item.aggregates:
             tables += [matrix_table([item], aggregate, measure) for measure in MATRICES if measure in item.measures()]
             tables += [pairs_table(item, aggregate, item.sets[0]), kinds_table([item], aggregate)]
+        checked = health_table(item)
+        tables += [checked] if checked is not None else []
         about = f"Run {item.run_id}, {item.date}; {len(item.encoders)} encoders, {item.saes.seed.nunique()} seeds."
-        found.append((name, [about, *item.caveats], [*tables, sae_table(item)]))
+        found.append((name, [about, *item.caveats, *health_lines(item)], [*tables, sae_table(item)]))
     return found
 
 

@@ -59,6 +59,16 @@ class Concept:
 
 
 @dataclass(frozen=True)
+class Health:
+    """A finished health run of the same suite and dataset."""
+
+    run_id: str
+    date: str
+    checks: pd.DataFrame
+    """Its table `health`: check, subject, status, value, limit, where, sentence, advice."""
+
+
+@dataclass(frozen=True)
 class Comparison:
     """A finished compare run."""
 
@@ -72,6 +82,9 @@ class Comparison:
     """One row per SAE."""
     settings: Mapping[str, str] = field(default_factory=dict)
     concepts: Sequence[Concept] = ()
+    signatures: Sequence[str] = ()
+    """Sentences about its failure signatures."""
+    health: Health | None = None
 
     @cached_property
     def kinds(self) -> dict[str, str]:

@@ -6,6 +6,7 @@ from html import escape
 
 from benchmark.metrics.describe import EXTRAS, MEASURES
 from benchmark.reporting.content import AGGREGATES, SETS, Comparison, Concept, Example, titles
+from benchmark.reporting.health import health_lines, health_table
 from benchmark.reporting.heatmap import VIRIDIS, heatmap
 from benchmark.reporting.style import STYLE
 from benchmark.reporting.tables import Cell, Table, kinds_table, matrix_table, pairs_table, sae_table, side_by_side
@@ -117,11 +118,18 @@ def _comparison(item: Comparison, name: str, anchor: str) -> str:
         if len(set(item.kinds.values())) > 1:
             parts += ["<h4>Between classes of encoders</h4>", table(kinds_table([item], aggregate))]
     parts.append(_concepts(item.concepts))
+    parts.append(_health(item))
     parts += [f"<details><summary>Sparse autoencoders</summary>{table(sae_table(item))}</details>"]
     if item.settings:
         entries = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in item.settings.items())
         parts.append(f"<details><summary>Settings</summary><dl>{entries}</dl></details>")
     return "".join([*parts, "</section>"])
+
+
+def _health(item: Comparison) -> str:
+    checked, lines = health_table(item), "".join(f"<li>{escape(line)}</li>" for line in health_lines(item))
+    shown = table(checked) if checked is not None else ""
+    return f"<h3>Can it be trusted?</h3>{shown}{f'<ul>{lines}</ul>' if lines else ''}"
 
 
 def _figures(item: Comparison, aggregate: str) -> str:
