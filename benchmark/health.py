@@ -70,3 +70,19 @@ def worst(checks: Iterable[Check]) -> str:
 def checks_with(checks: Iterable[Check], status: str) -> list[str]:
     """Return the names of the checks that have a status somewhere, each once, in order."""
     return list(dict.fromkeys(item.check for item in checks if item.status == status))
+
+
+def sentences(checks: Iterable[Check]) -> list[str]:
+    """Return one line for each check that is not ok, the worst first: what was found where, then the advice, once."""
+    items = [item for item in checks if item.status != OK]
+    lines = []
+    for status in (FAIL, WARN, UNKNOWN):
+        for name in checks_with(items, status):
+            same = [item for item in items if (item.check, item.status) == (name, status)]
+            places: dict[str, list[str]] = {}
+            for item in same:
+                where = item.subject + (f" ({item.where})" if item.where else "")
+                places.setdefault(item.sentence, []).append(where)
+            found = " ".join(f"{', '.join(where)}: {sentence}" for sentence, where in places.items())
+            lines.append(f"{status} {name}: {found} {' '.join(dict.fromkeys(item.advice for item in same))}")
+    return lines

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark import report
-from benchmark.health import FAIL, STATUSES, UNKNOWN, WARN, Check, checks_with, worst
+from benchmark.health import FAIL, STATUSES, WARN, Check, checks_with, sentences, worst
 from benchmark.jobs.configs import HealthConfig
 from benchmark.jobs.experiment import Findings, Material, run_experiment
 from benchmark.jobs.health_values import DATA, data_checks, feature_checks, layer_values, own_values
@@ -61,17 +61,6 @@ def _text(found: Sequence[Check], subjects: Sequence[str]) -> str:
     by_place = {(item.check, item.subject): item.status for item in found}
     checks = list(dict.fromkeys(item.check for item in found))
     rows = [[check, *(by_place.get((check, name), "") for name in subjects)] for check in checks]
-    lines = [report.text_table(["check", *subjects], rows)]
-    for status in (FAIL, WARN):
-        lines += [
-            f"{status.upper()} {item.check}, {item.subject}{f' ({item.where})' if item.where else ''}: "
-            f"{item.sentence} {item.advice}"
-            for item in found if item.status == status
-        ]  # fmt: skip
-    missing: dict[tuple[str, str, str], list[str]] = {}
-    for item in found:
-        if item.status == UNKNOWN:
-            missing.setdefault((item.check, item.sentence, item.advice), []).append(item.subject)
-    lines += [f"UNKNOWN {check}, {', '.join(names)}: {sentence} {advice}"
-              for (check, sentence, advice), names in missing.items()]  # fmt: skip
-    return "\n".join([*lines, f"\nHealth of the suite: {worst(found)}."])
+    return "\n".join([
+        report.text_table(["check", *subjects], rows), *sentences(found), f"\nHealth of the suite: {worst(found)}."
+    ])  # fmt: skip

@@ -1,6 +1,6 @@
 """What a report says of a comparison's health: its failure signatures, and the checks of the newest health run."""
 
-from benchmark.health import FAIL, STATUSES, WARN
+from benchmark.health import STATUSES, Check, sentences
 from benchmark.reporting.content import Comparison
 from benchmark.reporting.tables import Cell, Table
 
@@ -29,9 +29,4 @@ def health_lines(item: Comparison) -> list[str]:
     if item.health is None:
         missing = f"Its health was not checked: run `python -m benchmark health --suite {item.suite}`."
         return [*lines, missing]
-    for status in (FAIL, WARN):
-        for row in item.health.checks.to_dict("records"):
-            if row["status"] == status:
-                where = f" ({row['where']})" if row["where"] else ""
-                lines.append(f"{status} {row['check']}, {row['subject']}{where}: {row['sentence']} {row['advice']}")
-    return lines
+    return [*lines, *sentences(Check(*row) for row in item.health.checks[list(Check._fields)].itertuples(index=False))]
