@@ -26,6 +26,7 @@ from benchmark.errors import InputError
 from benchmark.jobs.configs import SelectConfig
 from benchmark.jobs.experiment import Findings, Material, run_experiment
 from benchmark.jobs.feature_samples import cut
+from benchmark.jobs.health_values import own_values
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.results import raise_failures
 from benchmark.jobs.selection_injection import ALL, Baselines, captions_of, injected, summarised
@@ -91,7 +92,8 @@ def _answer(config: SelectConfig, material: Material, folder: Path) -> Findings:
         table.contribution.to_numpy(), config.keep, example, middle, name, folder / "contributions.png"
     )
     (folder / "pairs.html").write_text(_page(material, samples, name), encoding="utf-8")
-    values, reliability = _values(found), _reliability(found)
+    ceiling = float(own_values(material).value.mean())
+    values, reliability = {**_values(found), "ceiling": ceiling}, _reliability(found)
     texts, metrics = [_value_text(found, values)], {**values, **reliability}
     texts.append(_reliability_text(reliability))
     if len(injections):
@@ -122,12 +124,15 @@ def _values(found: Scored) -> dict[str, float]:
 
 
 def _value_text(found: Scored, values: dict[str, float]) -> str:
-    contribution = found.samples.contribution
+    contribution, ceiling = found.samples.contribution, ""
+    if np.isfinite(values["ceiling"]):
+        ceiling = f"Two seeds of one encoder agree on {values['ceiling']:.3f}, the ceiling. "
     return (
         f"Mean cross-modal wMPPC, cross-fitted: {values['wmppc_crossfit']:.3f} ({values['low']:.3f} to "
         f"{values['high']:.3f} when groups of samples are resampled; naive {values['naive']:.3f} at a chance level of "
         f"{values['chance']:.3f}); image to text {values['image_to_text']:.3f}, text to image "
-        f"{values['text_to_image']:.3f}. {(contribution < 0).mean():.0%} of the {len(contribution):,} pairs lower it."
+        f"{values['text_to_image']:.3f}. {ceiling}{(contribution < 0).mean():.0%} of the {len(contribution):,} pairs "
+        "lower it."
     )
 
 
