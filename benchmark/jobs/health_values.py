@@ -112,7 +112,9 @@ def layer_values(material: Material) -> pd.DataFrame:
     seed, rows = material.plan.suite.seeds[0], []
     sides: list[tuple[Side, Side]] = [((a, seed), (b, seed)) for a, b in itertools.combinations(material.encoders, 2)]
     columns = ["source", "layer", "target", "value", "low", "high"]
-    for a, b, left, right in tqdm(_loaded(material, sides), "compare", len(sides), unit="pair", mininterval=0.5):
+    for a, b, left, right in tqdm(
+        _loaded(material, sides), "compare", len(sides), unit="pair", mininterval=0.5, disable=not sides
+    ):
         if left and right:
             fits = crossfit_by_layer(list(left.values()), list(right.values()), folds=material.plan.suite.folds)
             for source, target, own, found in ((a, b, left, fits[0]), (b, a, right, fits[1])):
@@ -138,7 +140,9 @@ def own_values(material: Material) -> pd.DataFrame:
 def _between(material: Material, sides: list[tuple[Side, Side]], *, untrained: bool) -> dict[str, float]:
     found = {}
     title = "seeds before training" if untrained else "seeds"
-    for a, _, left, right in tqdm(_loaded(material, sides, untrained=untrained), title, len(sides), unit="encoder"):
+    for a, _, left, right in tqdm(
+        _loaded(material, sides, untrained=untrained), title, len(sides), unit="encoder", disable=not sides
+    ):
         if left and right:
             fits = crossfit_both(left[max(left)], right[max(right)], folds=material.plan.suite.folds, resamples=0)
             found[a[0]] = (fits[0].value + fits[1].value) / 2

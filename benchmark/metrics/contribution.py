@@ -60,6 +60,8 @@ def contributions(
         folds, seed, aggregate: as in `crossfit`, whose value this is.
         units: (N,) unit 0..U-1 that each sample belongs to, within a group; None: each sample is its own.
 
+    Features without TopK take 24 bytes a sample and latent of both sides in memory.
+
     Raises:
         ValueError: the features belong to different samples, there are fewer groups than two a fold, a unit reaches
             over folds, or no source feature of a layer is active.
