@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark import report
-from benchmark.health import FAIL, STATUSES, WARN, Check, checks_with, sentences, worst
+from benchmark.health import FAIL, OK, STATUSES, WARN, Check, checks_with, sentences, worst
 from benchmark.jobs.configs import HealthConfig
 from benchmark.jobs.experiment import Findings, Material, run_experiment
 from benchmark.jobs.health_values import DATA, data_checks, feature_checks, layer_values, own_values
@@ -37,7 +37,7 @@ def _answer(materials: Sequence[Material], folder: Path) -> Findings:
     cards = material.encoders
     saes = sae_table(material.trained)
     values, own = layer_values(material), own_values(material)
-    found = data_checks(material)
+    found = [*data_checks(material), *_trained(material)]
     for name in cards:
         part = saes[saes.encoder == name].select_dtypes("number").to_dict("records")
         found += sae_checks([{str(k): float(v) for k, v in row.items()} for row in part], name)
@@ -53,7 +53,17 @@ def _answer(materials: Sequence[Material], folder: Path) -> Findings:
         "health_fail": ",".join(checks_with(found, FAIL)) or "none",
         "health_warn": ",".join(checks_with(found, WARN)) or "none",
     }
-    return Findings(_text(found, [DATA, *cards]), counts, tags)
+    return Findings(_text(found, [DATA, *cards, *material.failed]), counts, tags)
+
+
+def _trained(material: Material) -> list[Check]:
+    """Return the check `trains`: an encoder without SAEs fails, with what stopped it; other checks are silent of it."""
+    nan = float("nan")
+    advice = "If all its vectors are nearly the same, check its token rule; its FAILED run has the whole error."
+    return [
+        *(Check("trains", name, OK, nan, nan, "", "", "") for name in material.encoders),
+        *(Check("trains", name, FAIL, nan, nan, "", error, advice) for name, error in material.failed.items()),
+    ]
 
 
 def _text(found: Sequence[Check], subjects: Sequence[str]) -> str:

@@ -101,7 +101,7 @@ def test_a_health_run_has_a_status_for_every_check_and_encoder_and_is_tagged(che
     table = registry.table(run.run_id, "health.parquet")
     encoders = ["tiny-image", "tiny-text", "tiny-vit", "tiny-bert"]
     assert not table.duplicated(["check", "subject"]).any() and set(table.subject) == {"data", *encoders}
-    assert (table[table.subject != "data"].groupby("subject").size() == 12).all()
+    assert (table[table.subject != "data"].groupby("subject").size() == 13).all()
     few = table[table.check == "few-samples"].iloc[0]
     assert (few.status, few.limit) == (FAIL, 2000) and few.value < 600
     status = table.set_index(["check", "subject"]).status
@@ -126,3 +126,13 @@ def test_a_health_run_has_a_status_for_every_check_and_encoder_and_is_tagged(che
         page = (tmp_path / name).read_text()
         assert "fail few-samples: data" in page and run.run_id in page
     assert "few-samples" in (tmp_path / "tables.tex").read_text()
+
+
+def test_an_encoder_that_cannot_be_trained_fails_its_check_and_the_others_are_checked(command):
+    code, out, error = command("health", "--encoders", "one.yaml,broken.yaml", *TINY)
+    assert code == 1 and "failed: tiny-gone" in error  # as of any job with an encoder that failed
+    run = registry.runs("FAILED", kind="health").iloc[0]
+    table = registry.table(run.run_id, "health.parquet").set_index(["check", "subject"])
+    assert table.status["trains", "tiny-gone"] == FAIL and table.status["trains", "tiny-vit"] == OK
+    assert table.status["same-modality-near-zero", "tiny-vit"] == UNKNOWN
+    assert "fail trains: tiny-gone: " in out and "trains" in mlflow.get_run(run.run_id).data.tags["health_fail"]
