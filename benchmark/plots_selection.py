@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 BLUE, ORANGE, GREY = "#2166ac", "#e08214", "#4d4d4d"
 STYLES = {
     ("contribution", True): ("#2166ac", "o-", "contribution, all encoders"),
-    ("agreement", True): ("#67a9cf", "s-", "contribution at fixed weights, all encoders"),
+    ("agreement", True): ("#67a9cf", "s-", "the same at fixed weights"),
     ("cka", True): ("#1b9e77", "^--", "linear CKA without it, all encoders"),
     ("similarity", False): ("#762a83", "D-", "similarity by the contrastive pair"),
     ("random", True): ("#4d4d4d", "x:", "random order"),
@@ -50,7 +50,7 @@ def contributions(
 
 def detection(summary: pd.DataFrame, title: str, path: Path) -> None:
     """Write a PNG: AUC of finding moved captions, by share for all encoders, and pair by pair."""
-    figure, (left, right) = _figure(2, (11.5, 4.4))
+    figure, (left, right) = _figure(2, (11.5, 4.9))
     figure.suptitle(_plain(title))
     for (score, together), (colour, line, label) in STYLES.items():
         part = summary[(summary.score == score) & ((summary.image == "all") == together)]
@@ -59,7 +59,8 @@ def detection(summary: pd.DataFrame, title: str, path: Path) -> None:
             _line(left, rows, colour, line, name if number < 3 else "")
     left.axhline(0.5, color="black", linewidth=0.8)
     left.set(xlabel="share of captions moved", ylabel="AUC", title="all encoders together", ylim=(0.45, 1.01))
-    left.legend(fontsize=7.5, loc="center right")
+    below = {"fontsize": 8, "loc": "upper center", "bbox_to_anchor": (0.5, -0.14)}  # lines may lie anywhere
+    left.legend(ncols=2, **below)
     rate = sorted(summary.rate.unique())[len(summary.rate.unique()) // 2]
     part = summary[(summary.rate == rate) & (summary.image != "all")]
     pairs = part.drop_duplicates(["image", "text"])[["image", "text"]].to_numpy().tolist()
@@ -73,8 +74,8 @@ def detection(summary: pd.DataFrame, title: str, path: Path) -> None:
     right.axvline(0.5, color="black", linewidth=0.8)
     right.set_yticks(range(len(pairs)), [_plain(" × ".join(pair)) for pair in pairs], fontsize=8)
     right.invert_yaxis()
-    right.set(xlabel="AUC", title=f"each pair of encoders, {rate:.0%} of the captions moved")
-    right.legend(fontsize=8)
+    right.set(xlabel="AUC", title=f"pair by pair, {rate:.0%} of the captions moved")
+    right.legend(ncols=3, **below)
     figure.savefig(path, dpi=120)
 
 
