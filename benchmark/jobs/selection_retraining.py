@@ -51,7 +51,7 @@ def check_retraining(material: Material) -> None:
 
 
 def retrained(material: Material, baselines: Baselines) -> pd.DataFrame:
-    """Return one row per seed and subset: size, wrong (share of wrong pairs in it), r1, r10 and mrr.
+    """Return one row per seed and subset: size, wrong (share of wrong pairs in it), tested, r1, r10 and mrr.
 
     The measures are means over both directions of retrieval among the tested samples.
     """
@@ -87,7 +87,8 @@ def retrained(material: Material, baselines: Baselines) -> pd.DataFrame:
             shown = [captions[i] for i in tested]
             measured = retrieval(*embedded(pair, images[tested], shown), shown)
             wrong = float(moved.wrong[chosen].mean())
-            table.append({"seed": seed, "subset": subset, "size": len(chosen), "wrong": wrong, **measured})
+            about = {"seed": seed, "subset": subset, "size": len(chosen), "wrong": wrong, "tested": len(tested)}
+            table.append({**about, **measured})
     return pd.DataFrame(table)
 
 
