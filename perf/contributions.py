@@ -1,4 +1,4 @@
-"""What contributions of samples cost beside the cross-fitted value that they contribute to, in seconds of processor time.
+"""What contributions of samples cost beside the cross-fitted value itself, in processor time.
 
     OMP_NUM_THREADS=1 python perf/contributions.py [--samples 59000] [--latents 6144] [--k 32]
 
