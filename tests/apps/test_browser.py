@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
 import pandas as pd
@@ -180,12 +181,57 @@ def test_a_click_on_a_cell_opens_the_pair_with_its_numbers_and_pictures(page, st
     assert all(page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 0)"))
 
 
+def click_row(page, row, height, x):
+    """Click the table's row at x pixels from its left; the pointer comes from within the table, as a person's does."""
+    grid = page.locator('[data-testid="stDataFrame"]').first.bounding_box()
+    page.mouse.move(grid["x"] + x + 20, grid["y"] + 36 + height)
+    page.wait_for_timeout(500)
+    page.mouse.click(grid["x"] + x, grid["y"] + 36 + height * row + height / 2)
+
+
+def test_a_click_on_a_feature_shows_what_was_recorded_and_the_way_back_keeps_the_search(page, store):
+    opened(page, "/features?words=square")
+    number = int(tables(page)["Feature"].iloc[1].replace(",", ""))
+    click_row(page, 1, 44, 110)
+    page.wait_for_function(f"document.querySelector('h1')?.innerText == 'Feature {number}'")
+    settled(page)
+    address = {name: values[0] for name, values in parse_qs(urlsplit(page.evaluate("location.href")).query).items()}
+    assert int(address["feature"]) == number
+    recorded = registry.features(address["run"], int(address["layer"])).to_dense()[:, number]
+    assert f"{(recorded > 0).sum():,} of {len(recorded):,} samples" in page.locator("body").inner_text()
+    assert page.locator('[data-testid="stImage"] img').count() >= 20
+    page.locator('[data-testid="stPageLink"] a').first.click()
+    page.wait_for_function(f"document.querySelector('h1')?.innerText != 'Feature {number}'")
+    settled(page)
+    assert f"feature={number}&" not in page.evaluate("location.search + '&'")
+    page.go_back()
+    page.wait_for_function(f"document.querySelector('h1')?.innerText == 'Feature {number}'")
+    settled(page)
+    page.get_by_text("All features of this layer").click()
+    page.wait_for_function("document.querySelector('h1')?.innerText == 'Features'")
+    settled(page)
+    assert page.locator('input[aria-label="Words in captions"]').input_value() == "square"
+
+
+def test_two_runs_that_are_ticked_are_compared_and_the_address_keeps_them(page, store):
+    opened(page, "/runs?job=train")
+    for row in (0, 1):
+        click_row(page, row, 35, 16)
+        page.wait_for_function(
+            f"location.search.split('%2C').length == {row + 1} && location.search.includes('chosen')"
+        )
+        settled(page)
+    other = opened(page.context.new_page(), page.evaluate("location.href"))
+    for window in (page, other):
+        assert window.get_by_text("Settings that differ").count() == 1
+
+
 @pytest.mark.parametrize("width", [420, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_narrow_and_wide_screens(chromium, address, store, width, scheme):
     context = chromium.new_context(viewport={"width": width, "height": 900}, base_url=address, color_scheme=scheme)
     page = context.new_page()
-    for path in ("/", "/matrix", "/pair"):
+    for path in ("/", "/matrix", "/pair", "/features", "/runs"):
         opened(page, path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     context.close()
