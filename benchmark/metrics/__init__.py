@@ -1,6 +1,7 @@
 """Similarity of recorded features: pure functions on `benchmark.features`, nothing else."""
 
 from benchmark.metrics.alignment import linear_cka, mutual_knn
+from benchmark.metrics.association import DeltaAssociation, delta_association
 from benchmark.metrics.chance import Chance, chance, chance_both, chance_measures
 from benchmark.metrics.components import Components, components
 from benchmark.metrics.contribution import Contributions, contributions
@@ -15,13 +16,16 @@ from benchmark.metrics.crossfit import (
     held_out_rho_blocks,
     held_out_rho_both,
 )
+from benchmark.metrics.crossfit_sharedness import CrossfitSharedness, crossfitted_sharedness
 from benchmark.metrics.dictionaries import DecoderMatch, match_decoders, pw_mcc, shared_latents
 from benchmark.metrics.frequency import frequency_deciles
 from benchmark.metrics.matching import mutual_best_share, one_to_one_wmppc
 from benchmark.metrics.matrix_agreement import MatrixAgreement, mantel, sd_beyond_noise
 from benchmark.metrics.monosemanticity import monosemanticity
 from benchmark.metrics.paired import PairedNull, paired_null, rsa, svcca
+from benchmark.metrics.partial_association import PartialAssociation, partial_association
 from benchmark.metrics.rank_stability import RankAgreement, rank_agreement
+from benchmark.metrics.ranks import partial_rank_correlation, spearman, top, top_overlap
 from benchmark.metrics.scores import Estimate, linear_score
 from benchmark.metrics.sharded import correlations, max_correlation_of_shards
 from benchmark.metrics.sharedness import Sharedness, comparative_sharedness
@@ -35,12 +39,15 @@ __all__ = [
     "Components",
     "Contributions",
     "CrossFit",
+    "CrossfitSharedness",
     "DecoderMatch",
+    "DeltaAssociation",
     "Estimate",
     "LayerComparison",
     "MatrixAgreement",
     "MaxCorrelation",
     "PairedNull",
+    "PartialAssociation",
     "PositiveShare",
     "RankAgreement",
     "RhoSignificance",
@@ -58,6 +65,8 @@ __all__ = [
     "crossfit",
     "crossfit_both",
     "crossfit_by_layer",
+    "crossfitted_sharedness",
+    "delta_association",
     "frequency_deciles",
     "held_out_rho",
     "held_out_rho_blocks",
@@ -74,6 +83,8 @@ __all__ = [
     "mutual_knn",
     "one_to_one_wmppc",
     "paired_null",
+    "partial_association",
+    "partial_rank_correlation",
     "positive_share",
     "pw_mcc",
     "rank_agreement",
@@ -83,9 +94,12 @@ __all__ = [
     "shared_latents",
     "sharedness_baseline",
     "squares_apart",
+    "spearman",
     "svcca",
+    "top",
     "top_agreement",
     "top_features",
+    "top_overlap",
     "wmppc",
     "wmppc_layers",
 ]
