@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[type, str, str]] = {
     "name": (configs.NameConfig, "benchmark.jobs.name", "name"),
     "select": (configs.SelectConfig, "benchmark.jobs.select", "select"),
     "health": (configs.HealthConfig, "benchmark.jobs.health", "health"),
+    "sharedness": (configs.SharednessConfig, "benchmark.jobs.sharedness", "sharedness"),
     "validate": (configs.ValidateConfig, "benchmark.jobs.validate", "validate"),
     "pretrain": (configs.PretrainConfig, "benchmark.jobs.pretrain", "pretrain"),
     "export": (configs.ExportConfig, "benchmark.jobs.exchange", "export"),

@@ -318,3 +318,22 @@ class NameConfig(RunConfig):
 
     pair: str = ""
     """Encoder card of open_clip whose checkpoint reads images and words (empty: the suite's first one); none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharednessConfig(ExperimentConfig):
+    """Find the features of M that encoders G share and encoders H lack (Comparative Sharedness), and what they are.
+
+    Groups are names of encoders or classes: vision, text, vlm (image or text towers, as M), vlm-image, vlm-text.
+    """
+
+    question: str = "text-vs-vision"
+    """Groups where none are given: text-vs-vision (M=vlm, G=text, H=vision), or vlm-vs-vision (G=vlm instead)."""
+    source: tuple[str, ...] = ()
+    """M: each encoder gets an answer of its own (empty: as the question says)."""
+    shared_with: tuple[str, ...] = ()
+    """G: encoders that should all share a feature (empty: as the question says)."""
+    absent_from: tuple[str, ...] = ()
+    """H: encoders of which none should have it (empty: as the question says)."""
+    beside: tuple[str, ...] = ()
+    """A second G: does it share the same features? (empty: that of the other question; none: do not ask)"""
