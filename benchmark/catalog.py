@@ -78,6 +78,10 @@ class DatasetCard:
     """Number of procedural samples; otherwise the number to expect, for plans made before the data is here."""
     seed: int = 0
     """Seed of the procedural samples, of `captions: seed` and of `augment`."""
+    shift: int = 1
+    """Procedural: every second value of each captioned factor is so many times as frequent."""
+    ids: str = ""
+    """Procedural: what the samples' ids start with (default: the name); cards of the same samples share it."""
     revision: str = ""
     """Commit of the hub repository (webdataset: write it into `source`, hf://datasets/OWNER/NAME@COMMIT/...)."""
     config: str = ""

@@ -11,7 +11,7 @@ import numpy as np
 from benchmark.datasets.bloom_captions import write_caption
 from benchmark.datasets.canvas import Colour, finish, paint, stamp
 from benchmark.datasets.flowers import PETALS, ROTATIONS, flower, leaf, stem
-from benchmark.datasets.procedural import Draws, ProceduralSample
+from benchmark.datasets.procedural import Draws, ProceduralSample, Weights, shifted
 
 SIZE = 48
 
@@ -68,15 +68,21 @@ _HEADS: dict[str, tuple[dict[str, int], tuple[tuple[int, int], ...]]] = {
 """Radius by scale and centres of the flower heads, in pixels."""
 
 
-def sample(seed: int, index: int) -> ProceduralSample:
+def sample(seed: int, index: int, shift: int = 1) -> ProceduralSample:
     """Make sample `index` of the blooms with this seed: image (48, 48, 3) uint8, caption, factors.
 
-    It depends on (seed, index) only. Raises InputError if either is negative.
+    Every second value of the captioned factors is `shift` times as frequent. It depends on the arguments only. Raises
+    InputError if seed or index is negative.
     """
     draws = Draws(seed, index)
-    factors = {name: draws.weighted(weights) for name, weights in WEIGHTS.items()}
+    factors = {name: draws.weighted(values) for name, values in _weights(shift).items()}
     caption, says = write_caption(draws, factors)
     return ProceduralSample(_render(draws, factors), caption, {**factors, **says})
+
+
+@cache
+def _weights(shift: int) -> Weights:
+    return shifted(WEIGHTS, NUISANCES, shift)
 
 
 def _render(draws: Draws, factors: dict[str, str]) -> np.ndarray:

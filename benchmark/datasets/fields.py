@@ -8,8 +8,8 @@ from benchmark.errors import InputError
 ALL = {"name", "kind", "size", "seed", "max_samples", "augment", "download_mb", "licence", "base"}
 TABLE = {"source", "shuffle_seed", "captions", "image", "caption", "id", "group"}
 READ = {
-    "scenes": ALL,
-    "blooms": ALL,
+    "scenes": ALL | {"ids", "shift"},
+    "blooms": ALL | {"ids", "shift"},
     "parquet": ALL | TABLE,
     "imagefolder": ALL | TABLE,
     "hub": ALL | TABLE | {"revision", "config", "split", "streaming"},

@@ -71,16 +71,19 @@ def load_procedural(card: DatasetCard, max_samples: int, cache: Path, progress: 
             f"dataset '{card.name}' needs a size of at least 1 and a seed of at least 0, "
             f"not size {card.size} and seed {card.seed}."
         )
+    if card.shift < 1:
+        raise InputError(f"dataset '{card.name}': shift must be at least 1 (no shift), not {card.shift}.")
     transform = augmenter(card)  # a misspelt change is found before anything is drawn
     count = min(max_samples, card.size) if max_samples else card.size
-    name = slug(card.name)
+    name = slug(card.ids or card.name)
     ids = [f"{name}-{card.seed}-{index:06d}" for index in range(count)]
-    key = digest_all((card.kind, str(card.seed), str(count), name, _code()))
+    drawn_as = () if card.shift == 1 else (f"shift {card.shift}",)
+    key = digest_all((card.kind, str(card.seed), str(count), name, *drawn_as, _code()))
     path = cache / "datasets" / f"{name}-{key}" / "samples.parquet"
     table = _read(path, ids)
     if table is None:
         with replacing(path) as part:
-            _write(part, ids, draw(card.kind, card.seed, count, progress))
+            _write(part, ids, draw(card.kind, card.seed, count, progress, shift=card.shift))
         table = _read(path, ids)
     if table is None:
         raise WorkError(f"the generated file {path} cannot be read back; is the disk full?")
@@ -92,7 +95,7 @@ def load_procedural(card: DatasetCard, max_samples: int, cache: Path, progress: 
     planted = [column for column in table.column_names if column.startswith(FACTOR)]
     factors = table.select(planted).rename_columns([column.removeprefix(FACTOR) for column in planted]).to_pandas()
     return PairedDataset(
-        name,
+        card.name,
         entries,
         Pixels(path, columns["hash"]),
         factors=factors,
@@ -107,7 +110,9 @@ def _code() -> str:
     return digest_all((folder / f"{name}.py").read_text(encoding="utf-8") for name in DRAWING)
 
 
-def draw(kind: str, seed: int, count: int, progress: bool = False, processes: int | None = None) -> Drawn:
+def draw(
+    kind: str, seed: int, count: int, progress: bool = False, processes: int | None = None, shift: int = 1
+) -> Drawn:
     """Return (pixels, caption, factors) of the first `count` samples of procedural `kind`.
 
     Chunks are drawn by `processes` worker processes (None: one a core; a single chunk is drawn in this process). A
@@ -117,7 +122,7 @@ def draw(kind: str, seed: int, count: int, progress: bool = False, processes: in
     workers = min(processes or cpu_count(), len(starts))
     # loky starts workers by fork and exec, and needs no main guard in the caller's script.
     chunks = Parallel(n_jobs=workers, return_as="generator")(
-        delayed(_draw_chunk)(kind, seed, start, min(start + CHUNK, count)) for start in starts
+        delayed(_draw_chunk)(kind, seed, start, min(start + CHUNK, count), shift) for start in starts
     )
     drawn: Drawn = []
     with tqdm(total=count, desc=f"draw {kind}", unit="sample", disable=not progress) as bar:
@@ -127,11 +132,11 @@ def draw(kind: str, seed: int, count: int, progress: bool = False, processes: in
     return drawn
 
 
-def _draw_chunk(kind: str, seed: int, start: int, stop: int) -> Drawn:
+def _draw_chunk(kind: str, seed: int, start: int, stop: int, shift: int) -> Drawn:
     sample = import_module(f"benchmark.datasets.{kind}").sample
     drawn = []
     for index in range(start, stop):
-        image, caption, factors = sample(seed, index)
+        image, caption, factors = sample(seed, index, shift)
         if image.shape != (SIDE, SIDE, 3) or image.dtype != np.uint8:
             raise TypeError(f"{kind}: sample {index} is {image.dtype} {image.shape}, not uint8 ({SIDE}, {SIDE}, 3)")
         drawn.append((image.tobytes(), caption, factors))

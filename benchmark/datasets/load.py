@@ -12,6 +12,7 @@ from benchmark.datasets.metadata import METADATA
 from benchmark.datasets.paired import PairedDataset, slug
 from benchmark.datasets.source import Source
 from benchmark.datasets.subset import whole_groups
+from benchmark.datasets.variants import SIGN, variant
 from benchmark.errors import InputError, unknown
 
 LOG = logging.getLogger("benchmark")
@@ -33,10 +34,11 @@ def load_dataset(
 
     `name_or_path` is the name of a dataset card, a `DatasetCard`, the path of a YAML file with one, of a Parquet file,
     of a tar shard, or of a folder: of images (with metadata, or without captions), of Parquet files, of tar shards, or
-    COCO's. `max_samples` above 0 takes an unbiased subset of whole groups (see `PairedDataset.limited`; of procedural
-    datasets the first samples); the card's own `max_samples` holds as well. Rows without a readable image or a caption,
-    where others have one, are left out, listed in `.left_out` and logged in one warning; so is a dataset that has less
-    than 95 % of the samples asked for. Scans, fetched and generated samples are kept under `cache`.
+    COCO's. With `+CHANGE` behind a name or path it is a variant (see `variants`). `max_samples` above 0 takes an
+    unbiased subset of whole groups (see `PairedDataset.limited`; of procedural datasets the first samples); the card's
+    own `max_samples` holds as well. Rows without a readable image or a caption, where others have one, are left out,
+    listed in `.left_out` and logged in one warning; so is a dataset that has less than 95 % of the samples asked for.
+    Scans, fetched and generated samples are kept under `cache`.
 
     Raises InputError for an unknown name, a malformed source or one without usable samples; WorkError if the cache
     cannot be written or the data cannot be fetched.
@@ -68,6 +70,9 @@ def resolve(name_or_path: str | Path | DatasetCard) -> DatasetCard:
 
 def _card(name_or_path: str | Path) -> DatasetCard:
     name, path = str(name_or_path), Path(name_or_path).expanduser()
+    if SIGN in name and not path.exists():
+        plain, _, change = name.rpartition(SIGN)
+        return variant(_card(plain), [change])
     if name in cards(DatasetCard) or path.suffix in (".yaml", ".yml"):
         return find_card(DatasetCard, name if name in cards(DatasetCard) else str(path))
     if path.is_file() and path.suffix == ".parquet":

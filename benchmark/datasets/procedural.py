@@ -67,6 +67,16 @@ class Draws:
         return words.view(np.uint8).astype(np.int32).reshape(height, width, 3) - 128
 
 
+def shifted(weights: Weights, constant: Sequence[str], shift: int) -> Weights:
+    """Return weights that make every second value of each factor `shift` times as frequent, but for `constant` ones."""
+    return {
+        name: values if name in constant else {
+            value: weight * (shift if place % 2 else 1) for place, (value, weight) in enumerate(values.items())
+        }
+        for name, values in weights.items()
+    }  # fmt: skip
+
+
 @cache
 def cosines() -> tuple[int, ...]:
     """Return round(cos(d degrees) * 2**14) for d in 0..359.

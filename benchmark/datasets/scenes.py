@@ -4,10 +4,12 @@ The planted factors are the ground truth for concept recovery: image and caption
 only the image shows the nuisances. Captions vary their wording and leave concepts out.
 """
 
+from functools import cache
+
 import numpy as np
 
 from benchmark.datasets.canvas import FULL, Colour, finish, paint, stamp, texture
-from benchmark.datasets.procedural import Draws, ProceduralSample
+from benchmark.datasets.procedural import Draws, ProceduralSample, Weights, shifted
 from benchmark.datasets.scene_captions import write_caption
 from benchmark.datasets.scene_layout import arrange
 from benchmark.datasets.scenery import backdrop
@@ -79,23 +81,29 @@ GRAINS = {"low": 4, "medium": 14, "high": 28}
 STREAKS: Colour = (250, 250, 250)
 
 
-def sample(seed: int, index: int) -> ProceduralSample:
+def sample(seed: int, index: int, shift: int = 1) -> ProceduralSample:
     """Make sample `index` of the scenes with this seed: image (48, 48, 3) uint8, caption, factors.
 
-    It depends on (seed, index) only. Raises InputError if either is negative.
+    Every second value of the captioned factors is `shift` times as frequent. It depends on the arguments only. Raises
+    InputError if seed or index is negative.
     """
-    draws = Draws(seed, index)
-    factors = {name: draws.weighted(weights) for name, weights in WEIGHTS.items()}
+    draws, weights = Draws(seed, index), _weights(shift)
+    factors = {name: draws.weighted(values) for name, values in weights.items()}
     if factors["relation"] == "alone":
         factors["shape2"] = factors["colour2"] = "none"
     else:
         factors["count"] = "one"
         if factors["colour2"] == factors["colour"]:
-            others = {name: weight for name, weight in _COLOUR_WEIGHTS.items() if name != factors["colour"]}
+            others = {name: weight for name, weight in weights["colour2"].items() if name != factors["colour"]}
             factors["colour2"] = draws.weighted(others)
     caption, says = write_caption(draws, factors)
     image = _render(draws, factors)
     return ProceduralSample(image, caption, {**factors, **says})
+
+
+@cache
+def _weights(shift: int) -> Weights:
+    return shifted(WEIGHTS, NUISANCES, shift)
 
 
 def _render(draws: Draws, factors: dict[str, str]) -> np.ndarray:
