@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[type, str, str]] = {
     "select": (configs.SelectConfig, "benchmark.jobs.select", "select"),
     "health": (configs.HealthConfig, "benchmark.jobs.health", "health"),
     "sharedness": (configs.SharednessConfig, "benchmark.jobs.sharedness", "sharedness"),
+    "drift": (configs.DriftConfig, "benchmark.jobs.drift", "drift"),
     "validate": (configs.ValidateConfig, "benchmark.jobs.validate", "validate"),
     "pretrain": (configs.PretrainConfig, "benchmark.jobs.pretrain", "pretrain"),
     "export": (configs.ExportConfig, "benchmark.jobs.exchange", "export"),

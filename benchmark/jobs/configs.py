@@ -337,3 +337,20 @@ class SharednessConfig(ExperimentConfig):
     """H: encoders of which none should have it (empty: as the question says)."""
     beside: tuple[str, ...] = ()
     """A second G: does it share the same features? (empty: that of the other question; none: do not ask)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftConfig(ExperimentConfig):
+    """Ask whether wMPPC and Comparative Sharedness change with the data by more than seeds and samples explain.
+
+    SAEs are trained on every variant of the suite's dataset that has none yet.
+    """
+
+    variants: tuple[str, ...] = ()
+    """Changes (flip, crop, colour, flip+crop; procedural data: redraw, shift) or datasets (empty: every change)."""
+    source: tuple[str, ...] = ()
+    """M of Comparative Sharedness, encoders or classes (empty: vlm); see sharedness."""
+    shared_with: tuple[str, ...] = ()
+    """G (empty: text)."""
+    absent_from: tuple[str, ...] = ()
+    """H (empty: vision)."""

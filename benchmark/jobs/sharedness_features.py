@@ -125,27 +125,34 @@ def agreement(
     rows = []
     for one, other in permutations(seeds, 2):
         own, again = load(groups.source, one)[1], load(groups.source, other)[1]
-        table = tables[one]
-        live = table.live.to_numpy()
-        delta = table.delta.to_numpy()
         shared, absent = ([load(name, other)[1] for name in part] for part in (groups.shared_with, groups.absent_from))
         moved = crossfitted_sharedness(own, shared, absent, folds=folds).delta
+        delta, itself = tables[one].delta.to_numpy(), np.arange(own.n_latents)
         match = max_correlation(own, again)
-        there = tables[other].delta_share.to_numpy()
-        for way, values, rho in (
-            ("targets", moved, np.ones(len(delta))), ("source", there[match.source_match], match.source),
-        ):  # fmt: skip
-            best = top(delta)
-            places = {share: set(top(there if way == "source" else moved, share).tolist()) for share in (TOP, 5 * TOP)}
-            own_places = match.source_match[best] if way == "source" else best
-            hits = {share: float(np.mean([int(i) in found for i in own_places])) for share, found in places.items()}
-            rows.append({
-                "source": groups.source, "way": way, "seed": one, "other_seed": other,
-                "spearman": spearman(delta[live], values[live]), "overlap": hits[TOP], "overlap_5": hits[5 * TOP],
-                "rho": float(rho[best].mean()),
-            })  # fmt: skip
-    columns = ["source", "way", "seed", "other_seed", "spearman", "overlap", "overlap_5", "rho"]
-    return pd.DataFrame(rows, columns=columns)
+        for way, found in (
+            ("targets", matched(delta, moved, itself, np.ones(len(delta)))),
+            ("source", matched(delta, tables[other].delta.to_numpy(), match.source_match, match.source)),
+        ):
+            rows.append({"source": groups.source, "way": way, "seed": one, "other_seed": other, **found})
+    return pd.DataFrame(
+        rows, columns=["source", "way", "seed", "other_seed", "spearman", "overlap", "overlap_5", "rho"]
+    )
+
+
+def matched(
+    delta: NDArray[np.float64], there: NDArray[np.float64], match: NDArray[np.int64], rho: NDArray[np.float64]
+) -> dict[str, float]:
+    """Return how far one Delta (m,) and another (n,) agree on features and their partners, `match` and `rho` (m,).
+
+    spearman over features that have a partner, overlap and overlap_5 (share of the top 1 % whose partners are in the
+    other's top 1 %, top 5 %), rho (mean correlation of the top 1 % with their partners).
+    """
+    live, best = match >= 0, top(delta)
+    hits = {share: np.isin(match[best], top(there, share)).mean() for share in (TOP, 5 * TOP)}
+    return {
+        "spearman": spearman(delta[live], there[match[live]]), "overlap": float(hits[TOP]),
+        "overlap_5": float(hits[5 * TOP]), "rho": float(rho[best].mean()),
+    }  # fmt: skip
 
 
 def ranks(score: NDArray[np.float64]) -> NDArray[np.int64]:
