@@ -45,7 +45,7 @@ def test_another_process_draws_the_same_samples(make):
 def test_a_second_load_draws_nothing(make, monkeypatch):
     first = make.load(card())
 
-    def forbidden(*args):
+    def forbidden(*args, **more):
         raise AssertionError("drawn again")
 
     monkeypatch.setattr(generate, "draw", forbidden)
