@@ -14,7 +14,7 @@ def changes(table: pd.DataFrame, encoders: Sequence[str], title: str, path: Path
     widest = "layer_mean" if "layer_mean" in set(table["aggregate"]) else "last"
     table = table[table["aggregate"] == widest]
     variants = list(dict.fromkeys(table.variant))
-    columns = min(len(variants), 3)
+    columns = 2 if len(variants) in (2, 4) else min(len(variants), 3)
     rows, size = -(-len(variants) // columns), len(encoders)
     cell = max(0.35, min(0.85, 9 / size))
     figure = _figure(columns * (size * cell + 1.0) + 2.2, rows * (size * cell * 0.8 + 0.9) + 1.6)

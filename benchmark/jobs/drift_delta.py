@@ -15,7 +15,7 @@ from benchmark.jobs.encoder_groups import Groups
 from benchmark.jobs.sharedness_features import matched
 from benchmark.metrics import crossfitted_sharedness, max_correlation
 from benchmark.metrics.crossfit_sharedness import CrossfitSharedness
-from benchmark.metrics.drift import Change, change_between
+from benchmark.metrics.drift import Change, change_between, freedom
 
 FEATURE_COLUMNS = ["variant", "source", "pairs", "seeds", "spearman", "overlap", "overlap_5", "rho"]
 Found = dict[tuple[int, int], CrossfitSharedness]
@@ -52,7 +52,10 @@ def delta_tables(compared: Sequence[Compared], groups: Sequence[Groups]) -> dict
             })  # fmt: skip
         rows += _features(compared, each, on)
     n_seeds = len(compared[0].material.plan.suite.seeds)
-    delta = judged_table(pd.DataFrame(cells), found, kinds, dict.fromkeys(kinds, 2 * (n_seeds - 1)))
+    # Two kinds of dictionaries have seeds: M's, and those of G and H together.
+    delta = judged_table(
+        pd.DataFrame(cells), found, kinds, dict.fromkeys(kinds, freedom(2, n_seeds, len(compared) - 1))
+    )
     return {"delta": delta, "delta_features": pd.DataFrame(rows, columns=FEATURE_COLUMNS)}
 
 

@@ -10,9 +10,7 @@ the same seeds. The change is the mean of their difference D. Its variance has t
 - samples: the variance of resampled differences; where the datasets hold the same samples, the same groups are drawn
   for both, and what is common to both falls out.
 
-change / sqrt(pooled seeds + samples) is compared with Student's t on as many degrees of freedom as there are encoders
-times seeds less one: changes that share an encoder's dictionaries share their noise, so that the number of changes that
-were pooled does not count.
+change / sqrt(pooled seeds + samples) is compared with Student's t; see `freedom`.
 """
 
 from typing import NamedTuple
@@ -79,20 +77,30 @@ class Judged(NamedTuple):
     """(C,) of the 95 % interval."""
 
 
-def judge(changes: list[Change], kinds: list[str], freedom: dict[str, int]) -> Judged:
+def freedom(encoders: int, seeds: int, variants: int) -> float:
+    """Return the degrees of freedom of a seed variance that is pooled over the changes of encoders on variants.
+
+    Changes that share an encoder's dictionaries share their noise, so it is encoders (S - 1) that count, not changes;
+    and all V variants share the plain data's dictionaries: their changes correlate by 1/2, hence their estimates of
+    the variance by 1/4, and the mean of V of them is worth V / (1 + (V - 1)/4).
+    """
+    return encoders * (seeds - 1) * variants / (1 + (variants - 1) / 4)
+
+
+def judge(changes: list[Change], kinds: list[str], degrees: dict[str, float]) -> Judged:
     """Return every change against the noise of its kind.
 
     Args:
         changes: C of them.
         kinds: of each, what its seed variance is pooled by.
-        freedom: degrees of freedom of each kind.
+        degrees: of freedom of each kind.
 
     Raises ValueError for lists that do not fit.
     """
     from scipy.stats import t
 
-    if len(changes) != len(kinds) or not set(kinds) <= set(freedom):
-        raise ValueError(f"{len(changes)} changes of {len(kinds)} kinds, of which {sorted(freedom)} are known.")
+    if len(changes) != len(kinds) or not set(kinds) <= set(degrees):
+        raise ValueError(f"{len(changes)} changes of {len(kinds)} kinds, of which {sorted(degrees)} are known.")
     table = np.array([[c.change, c.seed_variance, c.sample_variance] for c in changes]).reshape(-1, 3)
     fixed, names = np.array([c.fixed for c in changes], bool), np.array(kinds)
     variance = np.full(len(table), np.nan)
@@ -101,12 +109,12 @@ def judge(changes: list[Change], kinds: list[str], freedom: dict[str, int]) -> J
         if members.any():
             variance[names == kind] = table[members, 1].mean()
     error = np.sqrt(variance + np.nan_to_num(table[:, 2]))
-    degrees = np.array([max(freedom[kind], 1) for kind in kinds])
+    df = np.array([max(degrees[kind], 1) for kind in kinds])
     known = ~fixed & np.isfinite(error) & (error > 0)
     p, q = np.full(len(table), np.nan), np.full(len(table), np.nan)
-    p[known] = 2 * t.sf(np.abs(table[known, 0]) / error[known], degrees[known])
+    p[known] = 2 * t.sf(np.abs(table[known, 0]) / error[known], df[known])
     q[known] = benjamini_hochberg(p[known])
-    half = np.where(fixed, 0.0, t.ppf(0.975, degrees) * error)
+    half = np.where(fixed, 0.0, t.ppf(0.975, df) * error)
     return Judged(np.where(fixed, 0.0, error), p, q, half)
 
 

@@ -76,8 +76,9 @@ def stub(tmp_path, name, ids, sides, seeds=(0, 1)):
         recorded[encoder, seed] = Recorded({3: path}, len(ids))
     suite = SuiteCard(name="s", dataset="d", encoders=(), seeds=seeds, folds=3, permutations=1)
     material = SimpleNamespace(
-        plan=SimpleNamespace(suite=suite), dataset=SimpleNamespace(ids=ids, groups=groups), compared=groups,
-        sides=recorded, load=lambda encoder, seed, rows: recorded[encoder, seed].load(rows, 0),
+        plan=SimpleNamespace(suite=suite), dataset=SimpleNamespace(ids=ids, groups=groups, fingerprint=ids[0],
+        content_hash=name, has_captions=False), compared=groups, encoders=dict.fromkeys("abc", SimpleNamespace(
+        modality="text")), sides=recorded, load=lambda encoder, seed, rows: recorded[encoder, seed].load(rows, 0),
     )  # fmt: skip
     return material
 

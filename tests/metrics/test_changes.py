@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmark.metrics.drift import change_between, judge
+from benchmark.metrics.drift import change_between, freedom, judge
 
 
 def worlds(rng, cells, seeds, *, moved=0.0, seed_sd=0.02, pair_sd=0.0, own=False):
@@ -50,6 +50,21 @@ def test_nothing_moves_where_only_seeds_differ():
     judged = [judge(worlds(rng, 20, 2), ["all"] * 20, {"all": 10}) for _ in range(100)]
     assert np.mean([(each.q_value <= 0.05).any() for each in judged]) <= 0.08
     assert np.mean([(each.p_value <= 0.05).mean() for each in judged]) == pytest.approx(0.05, abs=0.03)
+
+
+@pytest.mark.parametrize(("seeds", "variants"), [(2, 1), (2, 4), (4, 3)])
+def test_the_level_holds_where_cells_share_encoders_and_variants_share_the_plain_data(seeds, variants):
+    rng, rates, false = np.random.default_rng(5), [], []
+    for _ in range(60):
+        plain = rng.normal(0, 0.02, (5, 2, seeds))  # every encoder's seeds, as source and as target
+        found = []
+        for other in rng.normal(0, 0.02, (variants, 5, 2, seeds)):
+            for i, j in ((i, j) for i in range(5) for j in range(5) if i != j):
+                found.append(change_between(*(side[i, 0][:, None] + side[j, 1][None] for side in (plain, other))))
+        judged = judge(found, ["all"] * len(found), {"all": freedom(5, seeds, variants)})
+        rates.append((judged.p_value <= 0.05).mean())
+        false.append((judged.q_value <= 0.05).any())
+    assert 0.01 < np.mean(rates) < 0.07 and np.mean(false) < 0.1
 
 
 def test_what_nothing_changes_is_no_test_and_noise_does_not_hide_others():
