@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import TINY
 
 import registry
 from benchmark.catalog import SuiteCard
@@ -21,7 +20,7 @@ N, M = 900, 60
 
 
 def test_a_drift_run_holds_every_change_with_its_noise(command):
-    few = [*TINY, "--max-samples", "300", "--permutations", "1"]
+    few = ["--max-samples", "300", "--epochs", "1", "--permutations", "1", "--folds", "2", "--k", "4"]
     code, out, _ = command("drift", "--encoders", "cards.yaml", *few, "--variants", "flip")
     assert code == 0, out
     assert "scenes and 1 variant" in out and "Diagonal cells are not tested" in out and "tiny-image" in out

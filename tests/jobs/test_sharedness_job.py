@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY
 from sharing_worlds import world
 
 import registry
@@ -19,7 +18,8 @@ from benchmark.reporting.top_features import TopFeature, page
 
 
 def test_a_question_is_answered_in_tables_figures_and_a_page(command):
-    code, out, _ = command("sharedness", "--encoders", "cards.yaml", *TINY)
+    few = ["--max-samples", "600", "--epochs", "1", "--permutations", "3", "--folds", "2", "--k", "4"]
+    code, out, _ = command("sharedness", "--encoders", "cards.yaml", *few)
     assert code == 0, out
     assert "tiny-image: shared with tiny-bert, absent from tiny-vit" in out and "tiny-text, stands in" in out
     run = registry.latest("sharedness")
