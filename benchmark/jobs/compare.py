@@ -62,7 +62,8 @@ def compare(config: CompareConfig) -> int:
         complete = len({item.encoder.name for item in trained} - set(failed))
         if len(trained) < 2:
             raise_failures(failed, complete=complete)
-        tables, earlier = _tables(plan, dataset, trained, rows)
+        tables, earlier, lost = _tables(plan, dataset, trained, rows)
+        failed |= lost
         cell_table = tables.cells
         order = [card.name for card in sorted(plan.encoders, key=lambda card: KINDS.index(card.kind))]
         order = [name for name in order if name in set(cell_table.source)]
@@ -87,8 +88,8 @@ class Tables(NamedTuple):
 
 def _tables(
     plan: Plan, dataset: PairedDataset, trained: Sequence[Trained], rows: dict[str, np.ndarray]
-) -> tuple[Tables, Path | None]:
-    """Return what was compared, and the artifacts of the finished run with the same key that it is from, if any."""
+) -> tuple[Tables, Path | None, dict[str, str]]:
+    """Return what was compared, the artifacts of a finished run with the same key that it is from, and what failed."""
     import mlflow
 
     import registry
@@ -104,15 +105,15 @@ def _tables(
     for run_id in registry.find_finished("compare", key):
         folder = intact(run_id)
         if folder is not None and (folder / "leaderboard.parquet").exists():  # which older versions did not write
-            return Tables(*(pd.read_parquet(folder / f"{name}.parquet") for name in Tables._fields)), folder
-    table, draws = compare_trained(plan, trained, dataset, rows)
+            return Tables(*(pd.read_parquet(folder / f"{name}.parquet") for name in Tables._fields)), folder, {}
+    table, draws, failed = compare_trained(plan, trained, dataset, rows)
     board = leaderboard(table, draws, {item.encoder.name: item.encoder.kind for item in trained})
     board.insert(0, "codes", suite.codes)
     found = Tables(table, cells(table, draws), board)
     for part in found:
         part.insert(0, "suite", suite.name)
         part.insert(1, "dataset", dataset.name)
-    return found, None
+    return found, None, failed
 
 
 def headline(plan: Plan, cell_table: pd.DataFrame) -> pd.DataFrame:

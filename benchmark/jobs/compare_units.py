@@ -33,10 +33,12 @@ Runs = list[tuple[EncoderCard, int, str]]
 
 def compare_trained(
     plan: Plan, trained: Sequence[Trained], dataset: PairedDataset, rows: Mapping[str, NDArray[np.int64]]
-) -> tuple[pd.DataFrame, dict[tuple, Draws]]:
+) -> tuple[pd.DataFrame, dict[tuple, Draws], dict[str, str]]:
     """Return what `compare_pairs` returns of all train runs, on every sample set: `rows` of the dataset.
 
-    Other processes do it where they help; the result is the same to the bit. Raises WorkError for a unit that failed.
+    Other processes do it where they help; the result is the same to the bit. Units that failed there are missing from
+    it, and returned with their errors. Raises WorkError if all of the first sample set did, InputError for a request
+    that cannot be met.
     """
     suite, sides = plan.suite, [(item.encoder.name, item.seed) for item in trained]
     pairs = list(itertools.combinations(sides, 2))
@@ -44,9 +46,10 @@ def compare_trained(
     processes = plan.backend.processes(len(between) * len(rows), "cpu")
     if not processes and not plan.backend.elsewhere:
         before = recorded(trained, len(dataset), untrained=True) if suite.untrained else None
-        return compare_pairs(
+        table, draws = compare_pairs(
             suite, recorded(trained, len(dataset)), rows, untrained=before, budget=memory_budget("cpu")
         )
+        return table, draws, {}
     runs: Runs = [(item.encoder, item.seed, item.run_id) for item in trained]
     several, tags = any(len(item.layers) > 1 for item in trained), suite_tags(plan, dataset)
     units = [
@@ -60,18 +63,24 @@ def compare_trained(
     ]  # fmt: skip
     answers = fan_out(plan.backend, processes, units, "compare", "pair of encoders")
     found: dict[tuple[str, frozenset[Side]], list[dict[str, Any]]] = {}
-    draws: dict[tuple, Draws] = {}
+    draws = {}
+    failed: dict[str, str] = {}
     for unit, answer in zip(units, answers, strict=True):
+        if answer.wrong_request:
+            raise InputError(f"{unit.name}: {answer.error}")
         if answer.error:
-            raise (InputError if answer.wrong_request else WorkError)(f"{unit.name}: {answer.error}")
+            failed[unit.name] = answer.error
+            continue
         table, drawn = _read(fetched(answer.value))
         for record, values in zip(table.to_dict("records"), drawn, strict=True):
             row = {str(name): value for name, value in record.items()}
             source, target = (row["source"], row["source_seed"]), (row["target"], row["target_seed"])
             draws[row["recorded_on"], row["aggregate"], source, target] = values
             found.setdefault((row["recorded_on"], frozenset((source, target))), []).append(row)
-    ordered = [row for name in rows for pair in pairs for row in found[name, frozenset(pair)]]
-    return pd.DataFrame(ordered), draws
+    if not any(name == next(iter(rows)) for name, _ in found):
+        raise WorkError("; ".join(f"{name}: {error}" for name, error in failed.items()))
+    ordered = [row for name in rows for pair in pairs for row in found.get((name, frozenset(pair)), [])]
+    return pd.DataFrame(ordered), draws, failed
 
 
 def compare_unit(

@@ -11,6 +11,9 @@ import pytest
 from PIL import Image
 
 import registry
+from benchmark.jobs.backends import Backend
+from benchmark.jobs.compare_units import compare_unit
+from benchmark.jobs.units import Answer
 from benchmark.metrics import chance, crossfit, wmppc_layers
 
 ARTIFACTS = {
@@ -269,3 +272,30 @@ def test_the_run_of_mlflow_run_is_adopted(here, tiny, monkeypatch):
     run = registry.runs(kind="compare").set_index("run_id").loc[parent.info.run_id]
     assert run.status == "FINISHED" and run["name"] == "from mlflow run" and run.experiment_id == experiment
     assert registry.verified(parent.info.run_id) is not None
+
+
+def test_pairs_of_encoders_that_fail_elsewhere_leave_the_rest_of_the_matrix(compared, tiny, monkeypatch):
+    def fan_out(backend, processes, units, *_):
+        lost = [" and tiny-vit on heldout" in unit.name and "tiny-bert" in unit.name for unit in units]
+        assert sum(lost) == 1
+        return [
+            Answer(error="its worker died.") if gone else Answer(compare_unit(*unit.arguments))
+            for unit, gone in zip(units, lost, strict=True)
+        ]
+
+    monkeypatch.setattr("benchmark.jobs.compare_units.fan_out", fan_out)
+    monkeypatch.setattr(Backend, "processes", lambda *_: 2)
+    code, out, error = tiny("--permutations", "2")  # not what was compared before
+    assert code == 1 and "FAILED compare tiny-bert and tiny-vit on heldout: its worker died." in out
+    assert "4 others are complete" in error
+    run = newest()
+    assert run.status == "FAILED"
+    first = registry.table(compared[0].run_id, "matrix.parquet")
+    found = registry.table(run.run_id, "matrix.parquet")
+    assert len(found) == len(first) - 2 * 4  # both ways between two seeds of each, on one set of samples
+    keys = ["recorded_on", "source", "source_seed", "target", "target_seed"]
+    both = found.merge(first, on=keys, suffixes=("", "_first"))
+    assert len(both) == len(found)
+    np.testing.assert_array_equal(both.crossfit, both.crossfit_first)
+    board = registry.table(run.run_id, "leaderboard.parquet")
+    assert set(board.encoder) == set(first.source)
