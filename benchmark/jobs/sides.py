@@ -15,8 +15,9 @@ Side = tuple[str, int]
 """Encoder and seed."""
 Layers = dict[int, Features]
 """Layer -> features, shallow to deep."""
-GROWTH = 4
-"""Bytes that features and what is derived from them take in memory, at most, for each byte of their file."""
+GROWTH, COMPARED = 4, 10
+"""Bytes that features and what is derived from them take in memory, at most, for each byte of their file: those that
+wait, and those that are compared (`python perf/larger_than_memory.py`)."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,12 @@ def loaded_pairs(
 ) -> Iterator[tuple[Side, Side, Layers, Layers]]:
     """Yield all pairs with the features of both sides on some samples, in the order of `in_blocks`.
 
-    The features of no more than `budget` bytes are in memory at a time, or those of two sides if they are larger.
+    The features of no more than `budget` bytes are in memory at a time, what comparing a pair takes included, or those
+    of two sides if they are larger.
     """
     sizes = {side: recorded[side].size(len(rows)) for side in dict.fromkeys(side for pair in pairs for side in pair)}
+    largest = max((sizes[a] + sizes[b] for a, b in pairs), default=0)
+    budget -= largest * (COMPARED - GROWTH) // GROWTH
     held: dict[Side, Layers] = {}
     for block in in_blocks(pairs, sizes, budget):
         wanted = {side for pair in block for side in pair}

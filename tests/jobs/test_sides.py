@@ -54,6 +54,11 @@ def test_what_is_no_longer_compared_is_let_go(sides, monkeypatch):
     read.clear()
     found = list(loaded_pairs(pairs, sides, np.arange(50), min_count=0, budget=1))
     assert sorted(pair[:2] for pair in found) == sorted(pairs) and 3 < len(read) <= 5
+    whole = sum(side.size(50) for side in sides.values())
+    for budget, fits in ((whole, False), (2 * whole, True)):  # comparing two of three sides takes as much again
+        read.clear()
+        list(loaded_pairs(pairs, sides, np.arange(50), min_count=0, budget=budget))
+        assert (len(read) == 3) is fits
 
 
 @pytest.mark.parametrize("kind", [SparseFeatures, DenseFeatures])
