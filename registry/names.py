@@ -25,6 +25,25 @@ def named_tag(run_ids: list[str]) -> str:
     return ",".join(run_id[:LETTERS] for run_id in run_ids)
 
 
+def naming_runs(run_id: str) -> list[str]:
+    """Return the ids of the finished `name` runs that named a train run's features, newest first.
+
+    Raises OSError when the store does not answer.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    client = MlflowClient()
+    condition = f"tags.kind = 'name' and tags.{TAG} LIKE '%{run_id[:LETTERS]}%' and attributes.status = 'FINISHED'"
+    try:
+        experiments = [experiment.experiment_id for experiment in pages(client.search_experiments)]
+        order = ["attributes.start_time DESC"]
+        found = pages(client.search_runs, experiment_ids=experiments, filter_string=condition, order_by=order)
+        return [run.info.run_id for run in found]
+    except MlflowException as error:
+        raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
+
+
 def feature_names(run_id: str, layer: int | None = None) -> pd.DataFrame:
     """Return what the newest finished `name` run says of the features of a train run; no rows where none did.
 
@@ -38,16 +57,11 @@ def feature_names(run_id: str, layer: int | None = None) -> pd.DataFrame:
     client, none = MlflowClient(), pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in COLUMNS.items()})
     try:
         train = client.get_run(run_id).data.tags
-        condition = f"tags.kind = 'name' and tags.{TAG} LIKE '%{run_id[:LETTERS]}%' and attributes.status = 'FINISHED'"
-        experiments = [experiment.experiment_id for experiment in pages(client.search_experiments)]
-        order = ["attributes.start_time DESC"]
-        found = pages(client.search_runs, experiment_ids=experiments, filter_string=condition, order_by=order)
-        runs = [run.info.run_id for run in found]
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return none
         raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
-    for run in runs:
+    for run in naming_runs(run_id):
         try:
             names = table(run, names_path(train["encoder"], int(train["seed"])))
         except (ValueError, KeyError):  # removed since; an older run may still have them

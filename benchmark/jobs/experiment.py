@@ -94,7 +94,13 @@ Answer = Callable[[Sequence[Material], Path], Findings]
 
 
 def run_experiment(
-    kind: str, plans: Sequence[Plan], answer: Answer, *, version: int, settings: Mapping[str, Any] | None = None
+    kind: str,
+    plans: Sequence[Plan],
+    answer: Answer,
+    *,
+    version: int,
+    settings: Mapping[str, Any] | None = None,
+    named: bool = False,
 ) -> int:
     """Run a question's command on the SAEs of one plan or several; returns its exit code.
 
@@ -104,6 +110,7 @@ def run_experiment(
         answer: called unless a FINISHED run has answered the same; an encoder that failed does not keep it from it.
         version: raised whenever the code of `answer` changes what comes out of the same inputs.
         settings: the command's own parameters that the answer depends on, JSON-able.
+        named: the answer holds names of features, so it is another one once they were named anew.
     """
     import mlflow
 
@@ -131,6 +138,7 @@ def run_experiment(
         key = keys.content_key({
             "version": (kind, version), "settings": settings,
             "materials": [_identity(material) for material in materials],
+            "names": [_names(material) for material in materials] if named else [],
         })  # fmt: skip
         mlflow.set_tag("key", key)
         found = _earlier(kind, key, folder)
@@ -152,6 +160,13 @@ def require_encoders(material: Material, least: int, why: str) -> None:
         raise InputError(f"{why} needs at least {least} encoders, got {len(material.plan.encoders)}.")
     if len(material.encoders) < least:
         raise_failures(material.failed, complete=len(material.encoders))
+
+
+def _names(material: Material) -> list[str]:
+    """Return the name run that says last how the features of each train run are called, "" where none does."""
+    import registry
+
+    return [next(iter(registry.naming_runs(item.run_id)), "") for item in material.trained]
 
 
 def _identity(material: Material) -> dict[str, Any]:

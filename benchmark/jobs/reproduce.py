@@ -45,7 +45,7 @@ def reproduce(config: ReproduceConfig) -> int:
         raise InputError("reproduce compares an encoder's layers with its own under another seed; give two seeds.")
     who = roles(plan.encoders, config.image, config.vision, config.language)
     named = {part: card.name for part, card in who._asdict().items()}
-    return run_experiment("reproduce", [plan], partial(answer, who=who), version=VERSION, settings=named)
+    return run_experiment("reproduce", [plan], partial(answer, who=who), version=VERSION, settings=named, named=True)
 
 
 def answer(materials: Sequence[Material], folder: Path, *, who: Roles) -> Findings:

@@ -1,10 +1,10 @@
 """The sharedness job: which features of M encoders G share and encoders H lack, and what they are.
 
-Artifacts: `features` (one row per feature of M and seed: sharedness_features.feature_table), `summary` (one per M and
-seed), `partners`, `agreement` (between seeds), `association` (one per M, seed and measure: do two groups share the same
-features?), `top` (the top 1 % with what activates them), and on data with planted factors `planted` and
-`planted_values`. All are CSV and Parquet. Figures: sharedness.png, association.png, top.png, planted.png; a page:
-top.html.
+Artifacts: `features` (one row per feature of M and seed, with its name: sharedness_features.feature_table), `summary`
+(one per M and seed), `partners`, `agreement` (between seeds), `association` (one per M, seed and measure: do two
+groups share the same features?), `top` (the top 1 % with what activates them), and on data with planted factors
+`planted` and `planted_values`. All are CSV and Parquet. Figures: sharedness.png, association.png, top.png,
+planted.png; a page: top.html.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def sharedness(config: SharednessConfig) -> int:
     def answer(materials: Sequence[Material], folder: Path) -> Findings:
         return _answer(materials[0], asked, folder)
 
-    return run_experiment("sharedness", [plan], answer, version=VERSION, settings=settings)
+    return run_experiment("sharedness", [plan], answer, version=VERSION, settings=settings, named=True)
 
 
 def questions(config: SharednessConfig) -> tuple[Plan, list[Groups]]:
@@ -122,6 +122,7 @@ def loader(material: Material) -> Load:
 
 
 def _answer(material: Material, asked: Sequence[Groups], folder: Path) -> Findings:
+    import registry
     from benchmark import plots_sharedness as plots
 
     suite, load = material.plan.suite, loader(material)
@@ -134,6 +135,7 @@ def _answer(material: Material, asked: Sequence[Groups], folder: Path) -> Findin
         by_seed = {}
         for seed in suite.seeds:
             found = feature_table(load, each, seed, folds=suite.folds, permutations=max(suite.permutations, 1))
+            found = registry.with_names(found, material.run_of(each.source, seed).run_id)
             by_seed[seed] = found
             rows.append(summary(load, each, seed, found, folds=suite.folds))
             parts = {

@@ -35,8 +35,7 @@ def feature_table(load: Load, groups: Groups, seed: int, *, folds: int, permutat
     error (of delta_share), p_value and q_value (of a Delta not above 0), rank (by delta, from 0), top (the top 1 %).
     As published: naive_rho_shared, naive_rho_absent, naive_delta, naive_rank, naive_top. Significance: q_found (the
     largest q-value over G of being found there more than by chance), q_found_absent (the least over H), p_split (share
-    of all splits of the encoders into groups of these sizes with a Delta as high). name is filled where features have
-    names.
+    of all splits of the encoders into groups of these sizes with a Delta as high).
     """
     layer, own = load(groups.source, seed)
     shared = [load(name, seed)[1] for name in groups.shared_with]
@@ -57,7 +56,7 @@ def feature_table(load: Load, groups: Groups, seed: int, *, folds: int, permutat
         "naive_rho_shared": naive.rho_shared, "naive_rho_absent": naive.rho_absent, "naive_delta": naive.delta,
         "naive_rank": ranks(naive.delta), "naive_top": ranks(naive.delta) < count(own),
         "q_found": q[0].max(0), "q_found_absent": q[1].min(0),
-        "p_split": sharedness_baseline(*rho).p_value, "name": "",
+        "p_split": sharedness_baseline(*rho).p_value,
     })  # fmt: skip
     return table
 
