@@ -122,7 +122,7 @@ def test_one_pass_over_the_data_serves_layers_tokens_and_cards_that_need_no_more
     before = set(here.glob(passes))
     for more, offered in ((["--layers", "all", "--tokens", "3"], ""), ([], ""), ([], "  layers: last\n")):
         card.write_text(text + offered)
-        code, out, error = command("train", "--encoders", card, *SMALL, "1", *more)
+        code, out, error = command("train", "--encoders", card, *SMALL, "61", *more)
         assert code == 0 and "trained" in out, error
     assert len(set(here.glob(passes)) - before) == 1
 
@@ -171,15 +171,19 @@ def test_the_lengths_of_the_decoders_rows_are_recorded(command, here):
 
 
 def test_initial_weights_and_order_of_samples_vary_separately(command, here):
-    own, init, order = ["train", "--encoders", "one.yaml", *SMALL], ["--init-seed", "0"], ["--order-seed", "0"]
-    assert command(*own, "0,1")[0] == 0
+    own, init, order = ["train", "--encoders", "one.yaml", *SMALL], ["--init-seed", "62"], ["--order-seed", "62"]
+    assert command(*own, "62,63")[0] == 0
     for more in (order, init):
-        code, out, error = command(*own, "0,1", *more)
-        assert code == 0 and "seed 0  reused" in out and "seed 1  trained" in out, error
+        code, out, error = command(*own, "62,63", *more)
+        assert code == 0 and "seed 62  reused" in out and "seed 63  trained" in out, error
     # The same initial weights and order under another number are the same SAE.
-    assert "seed 0  reused" in command(*own, "0", "--init-seed", "1")[1]
+    assert "seed 62  reused" in command(*own, "62", "--init-seed", "63")[1]
     saes, floors = {}, {}
-    for alias, random in (("seed-1", ("1", "1")), ("seed-1-order-0", ("1", "0")), ("seed-0-order-1", ("0", "1"))):
+    for alias, random in (
+        ("seed-63", ("63", "63")),
+        ("seed-63-order-62", ("63", "62")),
+        ("seed-62-order-63", ("62", "63")),
+    ):
         sae = registry.load_sae(f"models:/sae-scenes-tiny-vit-L02@{alias}")
         runs = registry.runs("FINISHED", kind="train", encoder="tiny-vit", init_seed=random[0], order_seed=random[1])
         folder = registry.verified(runs.run_id.iloc[0])
@@ -188,5 +192,5 @@ def test_initial_weights_and_order_of_samples_vary_separately(command, here):
         ]
         saes[random] = sae.W_dec.detach().numpy()
         floors[random] = SparseFeatures.load(folder / "features_untrained" / "L02.safetensors").values.tobytes()
-    assert floors["1", "1"] == floors["1", "0"] != floors["0", "1"]
+    assert floors["63", "63"] == floors["63", "62"] != floors["62", "63"]
     assert len({array.tobytes() for array in saes.values()}) == 3
