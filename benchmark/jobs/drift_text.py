@@ -1,7 +1,9 @@
 """What the drift job prints and logs as metrics."""
 
+import re
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from benchmark import report
@@ -61,7 +63,9 @@ def text(compared: Sequence[Compared], tables: Mapping[str, pd.DataFrame], witho
         lines.append(f"  {variant}: {cells}")
     if shown.fixed.any():
         lines.append(f"  {shown.fixed.sum()} cells cannot change: their encoders read nothing that differs.")
-    if n_seeds < 3:
+    if n_seeds == 1:
+        lines.append("  One seed tells nothing of the noise of seeds, so no change is tested: use two or more.")
+    elif n_seeds == 2:
         lines.append("  Diagonal cells are not tested: two seeds are one pair, whose noise nothing tells.")
     lines += ["", *_same(tables["correspondence"])] if len(tables["correspondence"]) else []
     lines += ["", *_delta(tables["delta"], tables["delta_features"])] if len(tables["delta"]) else []
@@ -83,9 +87,11 @@ def _delta(delta: pd.DataFrame, features: pd.DataFrame) -> list[str]:
     first = delta.iloc[0]
     lines = ["Comparative Sharedness: S-weighted mean of rho_shared^2 - rho_absent^2, cross-fitted",
              report.text_table(
-                 ("  M", "variant", "plain", "variant", "change", "interval", "q"),
+                 ("  M", "variant", "plain", "there", "change", "interval", "q"),
                  [(f"  {row['source']}", row["variant"], f"{row['plain']:+.3f}", f"{row['value']:+.3f}",
-                   f"{row['change']:+.3f}", f"{row['low']:+.3f} to {row['high']:+.3f}", f"{row['q_value']:.2g}")
+                   f"{row['change']:+.3f}",
+                   f"{row['low']:+.3f} to {row['high']:+.3f}" if np.isfinite(row["low"]) else "not known",
+                   f"{row['q_value']:.2g}" if np.isfinite(row["q_value"]) else "–")
                   for row in delta.to_dict("records")],
              )]  # fmt: skip
     lines.append(f"  (shared with {first['shared_with']}, absent from {first['absent_from']})")
@@ -102,6 +108,4 @@ def _delta(delta: pd.DataFrame, features: pd.DataFrame) -> list[str]:
 
 def _name(variant: object) -> str:
     """Return a variant's name as metrics may be called."""
-    import re
-
     return re.sub(r"[^A-Za-z0-9_. -]", "-", str(variant))
