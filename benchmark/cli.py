@@ -12,22 +12,22 @@ import click
 
 from benchmark import parameters
 from benchmark.errors import InputError, WorkError, unknown
-from benchmark.jobs import configs
+from benchmark.jobs import configs, experiment_configs
 
 # Command -> (its config, module and function); modules load when the command runs.
 COMMANDS: dict[str, tuple[type, str, str]] = {
     "compare": (configs.CompareConfig, "benchmark.jobs.compare", "compare"),
     "train": (configs.TrainJobConfig, "benchmark.jobs.train", "train_suite"),
     "sweep": (configs.SweepConfig, "benchmark.jobs.sweep", "sweep"),
-    "layers": (configs.LayersConfig, "benchmark.jobs.layers", "compare_layers"),
-    "reproduce": (configs.ReproduceConfig, "benchmark.jobs.reproduce", "reproduce"),
-    "stability": (configs.StabilityConfig, "benchmark.jobs.stability", "stability"),
-    "consistency": (configs.ConsistencyConfig, "benchmark.jobs.consistency", "consistency"),
-    "name": (configs.NameConfig, "benchmark.jobs.name", "name"),
-    "select": (configs.SelectConfig, "benchmark.jobs.select", "select"),
-    "health": (configs.HealthConfig, "benchmark.jobs.health", "health"),
-    "sharedness": (configs.SharednessConfig, "benchmark.jobs.sharedness", "sharedness"),
-    "drift": (configs.DriftConfig, "benchmark.jobs.drift", "drift"),
+    "layers": (experiment_configs.LayersConfig, "benchmark.jobs.layers", "compare_layers"),
+    "reproduce": (experiment_configs.ReproduceConfig, "benchmark.jobs.reproduce", "reproduce"),
+    "stability": (experiment_configs.StabilityConfig, "benchmark.jobs.stability", "stability"),
+    "consistency": (experiment_configs.ConsistencyConfig, "benchmark.jobs.consistency", "consistency"),
+    "name": (experiment_configs.NameConfig, "benchmark.jobs.name", "name"),
+    "select": (experiment_configs.SelectConfig, "benchmark.jobs.select", "select"),
+    "health": (experiment_configs.HealthConfig, "benchmark.jobs.health", "health"),
+    "sharedness": (experiment_configs.SharednessConfig, "benchmark.jobs.sharedness", "sharedness"),
+    "drift": (experiment_configs.DriftConfig, "benchmark.jobs.drift", "drift"),
     "validate": (configs.ValidateConfig, "benchmark.jobs.validate", "validate"),
     "pretrain": (configs.PretrainConfig, "benchmark.jobs.pretrain", "pretrain"),
     "export": (configs.ExportConfig, "benchmark.jobs.exchange", "export"),

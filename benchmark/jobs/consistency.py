@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from benchmark import report
 from benchmark.datasets import load_dataset
 from benchmark.errors import InputError
-from benchmark.jobs.configs import ConsistencyConfig
 from benchmark.jobs.consistency_cells import agreement, alignments, compared, differences
 from benchmark.jobs.consistency_text import sentences
 from benchmark.jobs.consistency_transfer import transfers
 from benchmark.jobs.consistency_types import type_differences, typology
 from benchmark.jobs.experiment import Findings, Material, require_encoders, run_experiment
+from benchmark.jobs.experiment_configs import ConsistencyConfig
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.results import CACHE, sae_table
 

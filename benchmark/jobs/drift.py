@@ -17,7 +17,6 @@ from benchmark.datasets import load_dataset
 from benchmark.datasets.load import resolve
 from benchmark.datasets.variants import ALL_CHANGES, SIGN, changes
 from benchmark.errors import InputError
-from benchmark.jobs.configs import DriftConfig, SharednessConfig
 from benchmark.jobs.drift_cells import changed_cells, matrices
 from benchmark.jobs.drift_delta import delta_tables
 from benchmark.jobs.drift_rows import matched_samples
@@ -25,6 +24,7 @@ from benchmark.jobs.drift_same import correspondence
 from benchmark.jobs.drift_text import metrics, text
 from benchmark.jobs.encoder_groups import Groups
 from benchmark.jobs.experiment import Findings, Material, run_experiment
+from benchmark.jobs.experiment_configs import DriftConfig, SharednessConfig
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.results import CACHE, raise_failures
 from benchmark.jobs.sharedness import questions

@@ -15,8 +15,8 @@ import pandas as pd
 
 from benchmark import report
 from benchmark.health import FAIL, OK, STATUSES, WARN, Check, checks_with, sentences, worst
-from benchmark.jobs.configs import HealthConfig
 from benchmark.jobs.experiment import Findings, Material, run_experiment
+from benchmark.jobs.experiment_configs import HealthConfig
 from benchmark.jobs.health_values import DATA, data_checks, feature_checks, layer_values, own_values
 from benchmark.jobs.pair_similarity import contrastive_pairs
 from benchmark.jobs.plan import make_plan

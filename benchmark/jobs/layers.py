@@ -16,9 +16,9 @@ import pandas as pd
 from benchmark import report
 from benchmark.catalog import EncoderCard
 from benchmark.errors import InputError
-from benchmark.jobs.configs import LayersConfig
 from benchmark.jobs.encoder_pairs import CROSS, TOWERS, relation
 from benchmark.jobs.experiment import Findings, Material, run_experiment
+from benchmark.jobs.experiment_configs import LayersConfig
 from benchmark.jobs.layer_pairs import LayerMatrices, Names, calibrated, cell_table, layer_matrices
 from benchmark.jobs.layer_summary import (
     Matrices,

@@ -14,8 +14,8 @@ from tqdm import tqdm
 from benchmark import report
 from benchmark.datasets import load_dataset
 from benchmark.features import load_features
-from benchmark.jobs.configs import NameConfig
 from benchmark.jobs.experiment import Findings, Material, run_experiment
+from benchmark.jobs.experiment_configs import NameConfig
 from benchmark.jobs.naming_evidence import checked_pair, gather, pair_card
 from benchmark.jobs.naming_tables import named_features
 from benchmark.jobs.naming_text import described

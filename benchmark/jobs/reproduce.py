@@ -20,9 +20,9 @@ import pandas as pd
 
 from benchmark import report
 from benchmark.errors import InputError
-from benchmark.jobs.configs import ReproduceConfig
 from benchmark.jobs.distinguishing import feature_table, pictures, top_table
 from benchmark.jobs.experiment import Findings, Material, run_experiment
+from benchmark.jobs.experiment_configs import ReproduceConfig
 from benchmark.jobs.layer_pairs import cell_table, layer_matrices
 from benchmark.jobs.layer_summary import Matrices, diagonal_sentences, diagonal_table, pair_table
 from benchmark.jobs.layer_values import ALL, LAST, value_of

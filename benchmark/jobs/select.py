@@ -23,8 +23,8 @@ from scipy.stats import spearmanr
 
 from benchmark import plots_selection, report
 from benchmark.errors import InputError
-from benchmark.jobs.configs import SelectConfig
 from benchmark.jobs.experiment import Findings, Material, run_experiment
+from benchmark.jobs.experiment_configs import SelectConfig
 from benchmark.jobs.feature_samples import cut
 from benchmark.jobs.health_values import own_values
 from benchmark.jobs.plan import Plan, make_plan

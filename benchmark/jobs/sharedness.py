@@ -20,9 +20,9 @@ from benchmark import report
 from benchmark.catalog import EncoderCard
 from benchmark.errors import InputError, unknown
 from benchmark.features import Features, SparseFeatures
-from benchmark.jobs.configs import SharednessConfig
 from benchmark.jobs.encoder_groups import Groups, groups_of, members, with_named
 from benchmark.jobs.experiment import Findings, Material, run_experiment
+from benchmark.jobs.experiment_configs import SharednessConfig
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.results import raise_failures
 from benchmark.jobs.sharedness_association import association_table

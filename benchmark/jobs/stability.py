@@ -25,8 +25,8 @@ import pandas as pd
 
 from benchmark import report
 from benchmark.errors import InputError
-from benchmark.jobs.configs import StabilityConfig
 from benchmark.jobs.experiment import Findings, Material, run_experiment
+from benchmark.jobs.experiment_configs import StabilityConfig
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.results import sae_table
 from benchmark.jobs.stability_board import agreement_of_ranks, board, cell_ranks, top_lists, variance

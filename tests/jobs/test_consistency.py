@@ -7,8 +7,8 @@ import pytest
 
 import registry
 from benchmark.errors import InputError
-from benchmark.jobs.configs import ConsistencyConfig
 from benchmark.jobs.consistency import consistency_plans, matched_rows
+from benchmark.jobs.experiment_configs import ConsistencyConfig
 
 TINY = ["--epochs", "1", "--permutations", "2", "--folds", "2", "--k", "4", "--encoders", "kinds.yaml"]
 TABLES = (

@@ -9,11 +9,11 @@ import registry
 from benchmark.catalog import SuiteCard
 from benchmark.errors import InputError
 from benchmark.features import SparseFeatures
-from benchmark.jobs.configs import DriftConfig
 from benchmark.jobs.drift import plans
 from benchmark.jobs.drift_cells import changed_cells, matrices
 from benchmark.jobs.drift_rows import common_rows, matched_samples, under
 from benchmark.jobs.drift_same import correspondence
+from benchmark.jobs.experiment_configs import DriftConfig
 from benchmark.jobs.sides import Recorded
 
 N, M = 900, 60

@@ -4,8 +4,8 @@ import pytest
 
 from benchmark.catalog import EncoderCard, SuiteCard, find_card
 from benchmark.errors import InputError
-from benchmark.jobs.configs import SharednessConfig
 from benchmark.jobs.encoder_groups import groups_of, members, with_named
+from benchmark.jobs.experiment_configs import SharednessConfig
 from benchmark.jobs.sharedness import questions
 
 PAPER = [find_card(EncoderCard, name) for name in find_card(SuiteCard, "paper").encoders]

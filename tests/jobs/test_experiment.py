@@ -7,8 +7,8 @@ import pytest
 
 import registry
 from benchmark.errors import InputError, WorkError
-from benchmark.jobs.configs import ExperimentConfig
 from benchmark.jobs.experiment import Findings, require_encoders, run_experiment
+from benchmark.jobs.experiment_configs import ExperimentConfig
 from benchmark.jobs.plan import make_plan
 
 SMALL = {"max_samples": 600, "epochs": 1, "k": 4, "folds": 2, "permutations": 1}
