@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
-from registry.artifacts import is_local, local_folder
+from registry.locations import is_local, local_folder
 
 BUDGET = 1 << 30
 """Bytes of copies of a server's files."""

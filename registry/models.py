@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry.artifacts import DATA, HASHES, SIZES, changed, file_hashes, name_and_version
+from registry.artifacts import DATA, HASHES, SIZES, changed, file_hashes
+from registry.locations import name_and_version
 
 if TYPE_CHECKING:
     from mlflow.data.dataset import Dataset

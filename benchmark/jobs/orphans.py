@@ -28,7 +28,7 @@ def artifact_roots() -> list[Path]:
     from mlflow import MlflowClient
     from mlflow.entities import ViewType
 
-    from registry.artifacts import is_local, local_folder
+    from registry.locations import is_local, local_folder
 
     places = [e.artifact_location for e in pages(MlflowClient().search_experiments, view_type=ViewType.ALL)]
     return sorted({local_folder(place).absolute() for place in places if is_local(place)})
