@@ -10,6 +10,10 @@ Tables it leaves (CSV and Parquet), one row per ...
   partners), and each over live latents alone (_live).
 - `deciles`: the same and decile of activation frequency (1 the rarest): frequency, share of the weight, held-out
   correlation, decoder_cosine, decoder_shared, both_shared, features.
+- `thresholds`: encoder, layer, varies and threshold (a cosine, 0.30 to 0.95 in steps of 0.05): decoder_shared_live, the
+  share of one seed's live latents whose one-to-one (Hungarian) partner in the other seed's dictionary is closer than
+  that, mean over ordered pairs of seeds; untrained, the same of all latents of the first two seeds' initial weights
+  (empty for `order`, whose seeds share them).
 - `top_features`: encoder and ordered pair of seeds, `cell_ranks`: cell, `rank_agreement`: ranking, `components`:
   component of a cell's variance, `smallest_difference`: number of seeds; see `stability_board`.
 - `saes`: SAE, with `varies`.
@@ -30,7 +34,7 @@ from benchmark.jobs.experiment_configs import StabilityConfig
 from benchmark.jobs.plan import Plan, make_plan
 from benchmark.jobs.results import sae_table
 from benchmark.jobs.stability_board import agreement_of_ranks, board, cell_ranks, top_lists, variance
-from benchmark.jobs.stability_pairs import SeedPairs, seed_pairs, spread, untrained_pairs
+from benchmark.jobs.stability_pairs import THRESHOLDS, Layer, SeedPairs, Untrained, seed_pairs, spread, untrained_pairs
 from benchmark.jobs.stability_text import sentences
 
 VARIES = ("both", "init", "order")
@@ -41,7 +45,7 @@ METRICS = ("crossfit", "low", "high", "decoder_shared_live", "both_shared_live",
 def stability(config: StabilityConfig) -> int:
     """Run the `stability` command; returns its exit code."""
     plans = stability_plans(config)
-    return run_experiment("stability", plans, answer, version=1, settings={"separate": config.separate})
+    return run_experiment("stability", plans, answer, version=2, settings={"separate": config.separate})
 
 
 def stability_plans(config: StabilityConfig) -> list[Plan]:
@@ -66,7 +70,8 @@ def answer(materials: Sequence[Material], folder: Path) -> Findings:
 
     varied = dict(zip(VARIES, materials, strict=False))
     pairs = {varies: seed_pairs(material, varies) for varies, material in varied.items()}
-    table = _table(varied, pairs)
+    before = untrained_pairs(materials[0])
+    table = _table(varied, pairs, before)
     parts = None
     extra: dict[str, pd.DataFrame] = {}
     if len(materials[0].encoders) > 1:
@@ -78,7 +83,8 @@ def answer(materials: Sequence[Material], folder: Path) -> Findings:
     saes = pd.concat([sae_table(material.trained).assign(varies=varies) for varies, material in varied.items()])
     tables = {
         "stability": table, "seed_pairs": pd.concat([part.pairs for part in pairs.values()]),
-        "deciles": pd.concat([part.deciles for part in pairs.values()]), "saes": saes, **extra,
+        "deciles": pd.concat([part.deciles for part in pairs.values()]),
+        "thresholds": _thresholds(pairs, before), "saes": saes, **extra,
     }  # fmt: skip
     for name, frame in tables.items():
         report.write(frame.reset_index(drop=True), folder / name)
@@ -109,9 +115,8 @@ def answer(materials: Sequence[Material], folder: Path) -> Findings:
     return Findings(text, metrics)
 
 
-def _table(varied: dict[str, Material], pairs: dict[str, SeedPairs]) -> pd.DataFrame:
+def _table(varied: dict[str, Material], pairs: dict[str, SeedPairs], before: dict[Layer, Untrained]) -> pd.DataFrame:
     """Return one row per encoder, layer and what the seeds vary."""
-    before = untrained_pairs(varied["both"])
     rows: list[dict[str, Any]] = []
     for varies, material in varied.items():
         quality = spread(sae_table(material.trained), {"fvu": "fvu", "dead": "dead"})
@@ -119,7 +124,9 @@ def _table(varied: dict[str, Material], pairs: dict[str, SeedPairs]) -> pd.DataF
             if key not in before:  # it failed where both vary
                 continue
             # Equal initial weights agree before training by construction, which is no floor.
-            floor = dict.fromkeys(before[key], np.nan) if varies == "order" else before[key]
+            floor = before[key].figures
+            if varies == "order":
+                floor = dict.fromkeys(floor, np.nan)
             rows.append({
                 "encoder": key[0], "layer": key[1], "varies": varies, "seeds": len(material.plan.suite.seeds),
                 **means, **floor, **quality[key],
@@ -127,3 +134,18 @@ def _table(varied: dict[str, Material], pairs: dict[str, SeedPairs]) -> pd.DataF
     order = {name: i for i, name in enumerate(varied["both"].encoders)}
     rows.sort(key=lambda row: (order[row["encoder"]], row["layer"]))
     return pd.DataFrame(rows)
+
+
+def _thresholds(pairs: dict[str, SeedPairs], before: dict[Layer, Untrained]) -> pd.DataFrame:
+    """Return one row per encoder, layer, what the seeds vary and threshold."""
+    floor = pd.DataFrame(
+        [
+            {"encoder": encoder, "layer": layer, "threshold": at, "untrained": share}
+            for (encoder, layer), found in before.items()
+            for at, share in zip(THRESHOLDS, found.shares, strict=True)
+        ]
+    )
+    # An encoder that failed where both vary has no floor, and no row, as in `_table`.
+    table = pd.concat([part.thresholds for part in pairs.values()]).merge(floor, how="inner")
+    table["untrained"] = table.untrained.mask(table.varies == "order")
+    return table

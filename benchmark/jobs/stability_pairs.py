@@ -27,6 +27,8 @@ from benchmark.sae import TopKSAE
 
 THRESHOLD = 0.7
 """Cosine above which two latents count as the same, as in arXiv 2501.16615."""
+THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(6, 20))
+"""0.30 to 0.95: cosines at which the share of matched latents is told, as no single threshold is the right one."""
 Layer = tuple[str, int]
 """Encoder and layer."""
 
@@ -38,8 +40,29 @@ class SeedPairs(NamedTuple):
     """One row per encoder, layer and ordered pair of seeds."""
     deciles: pd.DataFrame
     """One row per encoder, layer and decile of activation frequency, means over ordered pairs of seeds."""
+    thresholds: pd.DataFrame
+    """One row per encoder, layer and cosine of `THRESHOLDS`: share of live latents beyond it, means likewise."""
     means: dict[Layer, dict[str, float]]
     """Encoder and layer -> means over pairs of seeds, with the interval (low, high) of the cross-fitted one."""
+
+
+class OneWay(NamedTuple):
+    """What one seed says of another."""
+
+    row: dict[str, Any]
+    draws: NDArray[np.float64]
+    """Resampled cross-fitted values."""
+    deciles: pd.DataFrame
+    thresholds: pd.DataFrame
+
+
+class Untrained(NamedTuple):
+    """What the first two seeds of an encoder's layer agree on before training."""
+
+    figures: dict[str, float]
+    """Keys `untrained_...`."""
+    shares: list[float]
+    """Share of the initial weights beyond each cosine of `THRESHOLDS`."""
 
 
 class Rows(NamedTuple):
@@ -58,6 +81,7 @@ def seed_pairs(material: Material, varies: str) -> SeedPairs:
     seeds = material.plan.suite.seeds
     pairs: list[dict[str, Any]] = []
     deciles: list[pd.DataFrame] = []
+    thresholds: list[pd.DataFrame] = []
     means: dict[Layer, dict[str, float]] = {}
     layers = {name: material.run_of(name, seeds[0]).layers for name in material.encoders}
     total = sum(map(len, layers.values())) * len(seeds) * (len(seeds) - 1) // 2
@@ -70,26 +94,29 @@ def seed_pairs(material: Material, varies: str) -> SeedPairs:
                 found: list[dict[str, Any]] = []
                 for s, t in itertools.combinations(seeds, 2):
                     both = features[s], features[t]
-                    for row, drawn, of_decile in _compare(material, both, (rows[s], rows[t]), (s, t)):
-                        draws[row["source_seed"], row["target_seed"]] = drawn
-                        found.append({"encoder": name, "layer": layer, "varies": varies, **row})
-                        deciles.append(of_decile.assign(encoder=name, layer=layer, varies=varies))
+                    for way in _compare(material, both, (rows[s], rows[t]), (s, t)):
+                        draws[way.row["source_seed"], way.row["target_seed"]] = way.draws
+                        found.append({"encoder": name, "layer": layer, "varies": varies, **way.row})
+                        deciles.append(way.deciles.assign(encoder=name, layer=layer, varies=varies))
+                        thresholds.append(way.thresholds.assign(encoder=name, layer=layer, varies=varies))
                     bar.update()
                 pairs += found
                 low, high = np.nanquantile(resampled(draws, rng, own=True), [0.025, 0.975])
                 numbers = pd.DataFrame(found).select_dtypes(float).drop(columns=["crossfit_low", "crossfit_high"])
                 means[name, layer] = {str(key): float(value) for key, value in numbers.mean().items()}
                 means[name, layer] |= {"crossfit_sd": float(numbers.crossfit.std()), "low": low, "high": high}
-    by = ["encoder", "layer", "varies", "decile"]
-    return SeedPairs(
-        pd.DataFrame(pairs), pd.concat(deciles).groupby(by, sort=False).mean().reset_index().sort_values(by), means
-    )
+    return SeedPairs(pd.DataFrame(pairs), _means(deciles, "decile"), _means(thresholds, "threshold"), means)
+
+
+def _means(parts: list[pd.DataFrame], along: str) -> pd.DataFrame:
+    by = ["encoder", "layer", "varies", along]
+    return pd.concat(parts).groupby(by, sort=False).mean().reset_index().sort_values(by)
 
 
 def _compare(
     material: Material, features: tuple[Features, Features], rows: tuple[Rows, Rows], seeds: tuple[int, int]
-) -> list[tuple[dict[str, Any], NDArray[np.float64], pd.DataFrame]]:
-    """Return row, resampled cross-fitted values and deciles of both directions between two seeds."""
+) -> list[OneWay]:
+    """Return what both directions between two seeds say."""
     suite = material.plan.suite
     fits = crossfit_both(*features, folds=suite.folds, seed=FOLD_SEED, resamples=RESAMPLES)
     nulls = chance_measures(*features, permutations=suite.permutations, seed=PERMUTATION_SEED)["wmppc"]
@@ -101,6 +128,7 @@ def _compare(
         counts, weights = activation_counts(features[way]), features[way].weights
         close = np.nan_to_num(matches.cosine, nan=-1.0) > THRESHOLD
         live = counts > 0
+        shares = [DecoderMatch(matches.cosine[live], matches.partner[live]).share(at) for at in THRESHOLDS]
         row = {
             "source_seed": seeds[way], "target_seed": seeds[1 - way],
             "n_samples": len(features[0]), "n_groups": int(groups.max()) + 1,
@@ -118,7 +146,8 @@ def _compare(
         })  # fmt: skip
         by_decile = by_feature[by_feature.decile > 0].groupby("decile")
         table = by_decile.mean().assign(weight=by_decile.weight.sum(), features=by_decile.size())
-        out.append((row, fits[way].draws, table.reset_index()))
+        by_threshold = pd.DataFrame({"threshold": THRESHOLDS, "decoder_shared_live": shares})
+        out.append(OneWay(row, fits[way].draws, table.reset_index(), by_threshold))
     return out
 
 
@@ -142,8 +171,8 @@ def trained_rows(material: Material, encoder: str, seed: int, layer: int) -> Row
     return _rows(registry.load_sae(str(saes.model_uri[saes.layer == layer].iloc[0])))
 
 
-def untrained_pairs(material: Material) -> dict[Layer, dict[str, float]]:
-    """Return what the first two seeds of every encoder and layer agree on before training, keys `untrained_...`.
+def untrained_pairs(material: Material) -> dict[Layer, Untrained]:
+    """Return what the first two seeds of every encoder and layer agree on before training.
 
     The cross-fitted value on the recorded features of untrained SAEs (NaN where the suite records none), and the shares
     and mean cosine of their initial weights.
@@ -152,8 +181,8 @@ def untrained_pairs(material: Material) -> dict[Layer, dict[str, float]]:
 
     suite, first = material.plan.suite, material.plan.suite.seeds[:2]
     before = recorded(material.trained, len(material.dataset), untrained=True) if suite.untrained else {}
-    by_size: dict[tuple[int, int, int], dict[str, float]] = {}
-    out: dict[Layer, dict[str, float]] = {}
+    by_size: dict[tuple[int, int, int], Untrained] = {}
+    out: dict[Layer, Untrained] = {}
     for name in tqdm(material.encoders, desc="untrained", unit="encoder", mininterval=0.5):
         saes = pd.read_parquet(material.run_of(name, first[0]).folder / "saes.parquet")
         sides = [before[name, seed].load(material.compared, suite.min_count) for seed in first] if before else []
@@ -161,13 +190,15 @@ def untrained_pairs(material: Material) -> dict[Layer, dict[str, float]]:
             if (d, m, k) not in by_size:
                 rows = [_rows(TopKSAE(int(d), int(m), int(k), seed=material.plan.seeds_of(s).init)) for s in first]
                 match, both = matched(*rows)
-                by_size[d, m, k] = {
+                figures = {
                     "untrained_decoder_shared": match.share(THRESHOLD), "untrained_both_shared": float(both.mean()),
                     "untrained_mcc": float(match.cosine.mean()),
                 }  # fmt: skip
+                by_size[d, m, k] = Untrained(figures, [match.share(at) for at in THRESHOLDS])
             fits = crossfit_both(*(side[layer] for side in sides), folds=suite.folds, resamples=0) if sides else ()
             floor = float(np.mean([fit.value for fit in fits])) if fits else np.nan
-            out[name, int(layer)] = {"untrained_crossfit": floor, **by_size[d, m, k]}
+            weights = by_size[d, m, k]
+            out[name, int(layer)] = Untrained({"untrained_crossfit": floor, **weights.figures}, weights.shares)
     return out
 
 

@@ -8,12 +8,12 @@ from scipy.stats import kendalltau
 import registry
 from benchmark.jobs.matrix import FOLD_SEED
 from benchmark.jobs.stability_board import Board, variance
-from benchmark.jobs.stability_pairs import Rows, _back, matched
+from benchmark.jobs.stability_pairs import THRESHOLD, Rows, _back, matched
 from benchmark.metrics import crossfit, match_decoders
 
 TINY = ["--max-samples", "600", "--epochs", "1", "--permutations", "2", "--folds", "2", "--k", "4"]
 TABLES = (
-    "stability", "seed_pairs", "deciles", "top_features", "cell_ranks", "rank_agreement", "components",
+    "stability", "seed_pairs", "deciles", "thresholds", "top_features", "cell_ranks", "rank_agreement", "components",
     "smallest_difference", "saes",
 )  # fmt: skip
 
@@ -42,6 +42,7 @@ def test_an_audit_holds_every_table_and_figure_and_is_answered_once(audit):
     # Seeds of one order share what 600 samples leave of the initial weights; seeds of other weights do not.
     mcc = table.pivot(index="encoder", columns="varies", values="mcc")
     assert (mcc.order > mcc.init).all() and (mcc.order > mcc.both).all()
+    _shares_fall_with_the_threshold_and_are_those_of_the_other_tables_at_theirs(run, table)
     saes = registry.table(run.run_id, "saes.parquet")
     assert saes.groupby("varies").order_seed.nunique().to_dict() == {"both": 2, "init": 1, "order": 2}
     assert saes.groupby("varies").run_id.nunique().to_dict() == {"both": 6, "init": 6, "order": 6}
@@ -80,6 +81,20 @@ def _values_are_those_of_the_pure_functions(run, saes):
     heldout = _heldout(row.n_samples)
     value = crossfit(*(f.take(heldout) for f in features), folds=2, seed=FOLD_SEED)
     assert row.crossfit == pytest.approx(value, abs=1e-12)
+
+
+def _shares_fall_with_the_threshold_and_are_those_of_the_other_tables_at_theirs(run, table):
+    keys = ["encoder", "layer", "varies"]
+    found = registry.table(run.run_id, "thresholds.parquet")
+    assert list(found.groupby(keys).threshold.agg(list).iloc[0]) == [round(0.3 + 0.05 * i, 2) for i in range(14)]
+    assert len(found) == 14 * len(table) and found.untrained.isna().equals(found.varies == "order")
+    for column in ("decoder_shared_live", "untrained"):
+        falls = found.groupby(keys)[column].agg(lambda shares: (shares.diff().dropna() <= 0).all())
+        assert falls.all() and found[column].max() > 0
+    at = found[found.threshold == THRESHOLD].set_index(keys)
+    row = table.set_index(keys).loc[at.index]
+    np.testing.assert_allclose(at.decoder_shared_live, row.decoder_shared_live)
+    np.testing.assert_allclose(at.untrained, row.untrained_decoder_shared)
 
 
 def _heldout(n_samples):
