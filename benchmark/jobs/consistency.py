@@ -45,13 +45,16 @@ def consistency(config: ConsistencyConfig) -> int:
 def consistency_plans(config: ConsistencyConfig) -> list[Plan]:
     """Return one plan a dataset, all with as many samples as the smallest one has.
 
-    Raises InputError for fewer than two datasets or seeds, a dataset named twice, and for `dataset`, which is not used.
+    Raises InputError for fewer than two datasets, encoders or seeds, a dataset named twice, and for `dataset`, which is
+    not used.
     """
     if config.dataset:
         raise InputError("consistency compares several datasets; name them in datasets and leave dataset out.")
     if len(set(config.datasets)) < max(len(config.datasets), 2):
         raise InputError(f"consistency needs two or more different datasets, got '{','.join(config.datasets)}'.")
     plans = [make_plan(replace(config, dataset=dataset)) for dataset in config.datasets]
+    if len(plans[0].encoders) < 2:  # before anything is trained
+        raise InputError(f"consistency compares matrices of two or more encoders, got {len(plans[0].encoders)}.")
     if len(plans[0].suite.seeds) < 2:
         raise InputError(
             "consistency tells seeds from datasets by two or more seeds of each encoder; give two or more."

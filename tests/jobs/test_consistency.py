@@ -84,13 +84,14 @@ def test_all_datasets_get_the_size_of_the_smallest(here, tmp_path):
         ({"dataset": "scenes"}, "name them in datasets"),
         ({"datasets": ("scenes",)}, "two or more different datasets, got 'scenes'"),
         ({"datasets": ("scenes", "scenes")}, "two or more different datasets"),
+        ({"encoders": ("one.yaml",)}, "two or more encoders, got 1"),
         ({"seeds": (0,)}, "give two or more"),
         ({"datasets": ("scenes", "blums")}, "blooms"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_sentence(here, changes, message):
     with pytest.raises(InputError, match=message) as refused:
-        consistency_plans(ConsistencyConfig(encoders=("one.yaml",), max_samples=500, **changes))
+        consistency_plans(ConsistencyConfig(**{"encoders": ("kinds.yaml",), "max_samples": 500, **changes}))
     assert "\n" not in str(refused.value)
 
 
