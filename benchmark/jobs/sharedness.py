@@ -1,10 +1,10 @@
 """The sharedness job: which features of M encoders G share and encoders H lack, and what they are.
 
 Artifacts: `features` (one row per feature of M and seed, with its name: sharedness_features.feature_table), `summary`
-(one per M and seed), `partners`, `agreement` (between seeds), `association` (one per M, seed and measure: do two
-groups share the same features?), `top` (the top 1 % with what activates them), and on data with planted factors
-`planted` and `planted_values`. All are CSV and Parquet. Figures: sharedness.png, association.png, top.png,
-planted.png; a page: top.html.
+(one per M and seed), `partners` (with name and partner_name), `agreement` (between seeds), `association` (one per M,
+seed and measure: do two groups share the same features?), `top` (the top 1 % with what activates them), and on data
+with planted factors `planted` and `planted_values`. All are CSV and Parquet. Figures: sharedness.png, association.png,
+top.png, planted.png; a page: top.html.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ from benchmark.jobs.sharedness_planted import planted_tables
 from benchmark.jobs.sharedness_text import metrics, text
 from benchmark.jobs.validation_factors import NUISANCES, planted_factors
 
-VERSION = 1
+VERSION = 2
 QUESTIONS = {
     "text-vs-vision": (("vlm",), ("text",), ("vision",)),
     "vlm-vs-vision": (("vlm",), ("vlm",), ("vision",)),
@@ -140,7 +140,7 @@ def _answer(material: Material, asked: Sequence[Groups], folder: Path) -> Findin
             rows.append(summary(load, each, seed, found, folds=suite.folds))
             parts = {
                 "features": found,
-                "partners": partner_table(load, each, seed, found, folds=suite.folds),
+                "partners": _named(material, partner_table(load, each, seed, found, folds=suite.folds)),
                 "association": association_table(
                     load, each, seed, texts=texts, folds=suite.folds, permutations=suite.permutations
                 ),
@@ -165,6 +165,20 @@ def _answer(material: Material, asked: Sequence[Groups], folder: Path) -> Findin
         plots.planted(result["planted_values"], title, folder / "planted.png")
     write_pages(material, groups, result, title, folder)
     return Findings(text(groups, result), metrics(result), {"question": ";".join(map(describe, groups))})
+
+
+def _named(material: Material, partners: pd.DataFrame) -> pd.DataFrame:
+    """Return the partners of one M and seed with the names of both sides."""
+    import registry
+
+    seed = int(partners.seed.iloc[0])
+    parts = [
+        registry.with_names(part, material.run_of(str(target), seed).run_id, layer="partner_layer", feature="partner",
+                            name="partner_name")
+        for target, part in partners.groupby("target", sort=False)
+    ]  # fmt: skip
+    source = str(partners.source.iloc[0])
+    return registry.with_names(pd.concat(parts).sort_index(), material.run_of(source, seed).run_id)
 
 
 def describe(groups: Groups) -> str:

@@ -58,10 +58,10 @@ def _of_source(groups: Groups, result: Mapping[str, pd.DataFrame]) -> str:
     ]
     best = mine["top"][mine["top"].seed == rows.seed.iloc[0]].head(SHOWN)
     lines.append(report.text_table(
-        ("  feature", "Delta/1000", "error", "rho shared", "rho absent", "q", "strongest sample"),
+        ("  feature", "Delta, permille of S", "error", "rho shared", "rho absent", "q", "name", "strongest sample"),
         [
             (f"  {row['layer']}/{row['feature']}", f"{1000 * row['delta_share']:.2f}", f"{1000 * row['error']:.2f}",
-             f"{row['rho_shared']:.2f}", f"{row['rho_absent']:.2f}", f"{row['q_value']:.2g}",
+             f"{row['rho_shared']:.2f}", f"{row['rho_absent']:.2f}", f"{row['q_value']:.2g}", row["name"] or "–",
              " ".join(row["captions"].split(" | ")[0].split())[:60])
             for row in best.to_dict("records")
         ],

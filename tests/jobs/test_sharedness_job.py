@@ -1,5 +1,9 @@
 """The sharedness command: tables of every feature, tops with what activates them, nulls, planted truth, a page."""
 
+import tempfile
+from pathlib import Path
+
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +19,7 @@ from benchmark.jobs.validation_factors import oracle, planted_factors
 from benchmark.metrics.association import reordered
 from benchmark.reporting.content import Example
 from benchmark.reporting.top_features import TopFeature, page
+from registry.names import TAG, named_tag, names_path
 
 
 def test_a_question_is_answered_in_tables_figures_and_a_page(command):
@@ -35,6 +40,34 @@ def test_a_question_is_answered_in_tables_figures_and_a_page(command):
     assert {"values", "features"} <= set(registry.table(run, "planted.parquet").measure)
     folder = registry.verified(run)
     assert (folder / "top.png").stat().st_size > 10_000 and "data:image/jpeg" in (folder / "top.html").read_text()
+    assert (features["name"] == "").all()
+    _names_that_are_given_later_are_in_the_next_answer(command, few, run)
+
+
+def _names_that_are_given_later_are_in_the_next_answer(command, few, before):
+    best = registry.table(before, "top.parquet").iloc[0]
+    trained = registry.runs("FINISHED", kind="train").set_index(["encoder", "seed"]).run_id
+    partner = registry.table(before, "partners.parquet").query("role == 'shared_with'").iloc[0]
+    for encoder, layer, feature, word in (
+        (best.source, best.layer, best.feature, "lighthouse"),
+        ("tiny-bert", partner.partner_layer, partner.partner, "sea"),
+    ):  # fmt: skip
+        run_id = trained[encoder, str(best.seed)]
+        with mlflow.start_run(tags={"kind": "name", TAG: named_tag([run_id])}):
+            row = {"run_id": run_id, "layer": layer, "feature": feature, "name": word, "typology": "object"}
+            with tempfile.TemporaryDirectory() as folder:
+                pd.DataFrame([row]).to_parquet(f"{folder}/names.parquet")
+                path = names_path(encoder, best.seed)
+                (Path(folder) / path).parent.mkdir()
+                Path(folder, "names.parquet").rename(Path(folder) / path)
+                mlflow.log_artifacts(folder)
+    code, out, _ = command("sharedness", "--encoders", "cards.yaml", *few)
+    assert code == 0 and "lighthouse" in out
+    after = registry.latest("sharedness")
+    assert registry.table(after, "top.parquet")["name"].iloc[0] == "lighthouse"
+    named = registry.table(after, "partners.parquet")
+    assert "lighthouse" in set(named["name"]) and set(named.partner_name[named.target == "tiny-bert"]) >= {"sea"}
+    assert "lighthouse" in (registry.verified(after) / "top.html").read_text()
 
 
 def load(sides):
