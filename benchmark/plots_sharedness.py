@@ -95,7 +95,8 @@ def planted(table: pd.DataFrame, title: str, path: Path) -> None:
         axes.invert_yaxis()
         axes.axvline(0, color="0.6", linewidth=0.8)
         axes.set_xlabel(
-            "ρ² to G - ρ² to H of each planted value\n(cross-fitted, mean over seeds; bars: means of the values)"
+            "ρ² to G - ρ² to H of each planted value, cross-fitted\n(mean over seeds; bars: means of values)",
+            fontsize=9,
         )
         axes.set_title(_plain(f"G and H of {source}"))
         axes.grid(axis="x", alpha=0.25)

@@ -13,10 +13,11 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark import report
+from benchmark.catalog import DatasetCard, cards
 from benchmark.datasets import load_dataset
 from benchmark.datasets.load import resolve
 from benchmark.datasets.variants import ALL_CHANGES, SIGN, changes
-from benchmark.errors import InputError
+from benchmark.errors import InputError, unknown
 from benchmark.jobs.drift_cells import changed_cells, matrices
 from benchmark.jobs.drift_delta import delta_tables
 from benchmark.jobs.drift_rows import matched_samples
@@ -72,6 +73,8 @@ def plans(config: DriftConfig) -> Asked:
     names = [plan.suite.dataset]
     for name in wanted:
         is_change = all(part in ALL_CHANGES for part in name.split(SIGN))
+        if not (is_change or name in cards(DatasetCard) or Path(name).suffix or Path(name).exists()):
+            raise unknown("variant", name, [*changes(card), *cards(DatasetCard)])
         names.append(f"{plan.suite.dataset}{SIGN}{name}" if is_change else name)
     called = [resolve(name).name for name in names]
     for name in called:

@@ -56,7 +56,7 @@ def test_default_variants_are_all_changes_of_the_data_and_sizes_are_matched(here
     [
         ({"variants": ("flip", "flip")}, "names 'scenes\\+flip' twice"),
         ({"variants": ("scenes",)}, "names 'scenes' twice, or the plain data"),
-        ({"variants": ("flop",)}, "unknown dataset 'flop'"),
+        ({"variants": ("flop",)}, "unknown variant 'flop': did you mean flip"),
         ({"variants": ("flip",), "shared_with": ("vision",)}, "shared_with and in absent_from"),
     ],
 )
