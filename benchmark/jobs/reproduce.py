@@ -32,7 +32,7 @@ from benchmark.jobs.published import CHANCE_AT_COCO, DATASETS, Roles, orderings,
 from benchmark.jobs.reproduced_values import ordering_table, published_table
 from benchmark.jobs.results import raise_failures
 
-VERSION = 1
+VERSION = 2
 SIGNIFICANT = 0.05
 """Share of false discoveries among the features that count as found."""
 
@@ -204,6 +204,8 @@ def _feature_sentences(features: pd.DataFrame, top: pd.DataFrame) -> Iterable[st
             f"{row['rank']:>2}. feature {row['feature']}{name}: rho {row['rho_shared']:.2f} (held out "
             f"{row['held_out_shared']:.2f}{q}) against {row['rho_absent']:.2f}{again}; {row['caption_1']!r}"
         )
+    if not (features["name"] != "").any():
+        yield "They have no names yet: `name` gives them some, with layers (here: all), suite and dataset as here."
     if "q_absent" in top:
         found = int((top.q_absent <= SIGNIFICANT).sum())
         yield (

@@ -66,6 +66,8 @@ def _of_source(groups: Groups, result: Mapping[str, pd.DataFrame]) -> str:
             for row in best.to_dict("records")
         ],
     ))  # fmt: skip
+    if not (best["name"] != "").any():
+        lines.append("  They have no names yet: `name` gives them some, with layers, suite and dataset as here.")
     lines += _agreement(mine["agreement"]) + _association(groups, mine["association"])
     lines += _planted(mine.get("planted", pd.DataFrame()))
     return "\n".join(lines)
@@ -107,10 +109,10 @@ def verdict(table: pd.DataFrame) -> str:
         return "Too few features are active on enough samples to tell more: compare more samples."
     if (part.low > 0).all() and (part.p_value <= 0.05).all():
         as_correlation = f" ({part.corrected.mean():.2f} as a correlation)" if part.corrected.notna().all() else ""
-        return f"They are the same beyond what S and H explain{as_correlation}: the interval is above 0 at every seed."
+        return f"They agree beyond what S and H explain{as_correlation}: the interval is above 0 at every seed."
     if ((part.low <= 0) & (part.value < 0.1)).all():
-        return "They are not the same beyond what S and H explain: what is beyond is about 0, or below, at every seed."
-    return "Whether they are the same beyond what S and H explain is open: seeds, or intervals and null, disagree."
+        return "They do not agree beyond what S and H explain: what is beyond is about 0, or below, at every seed."
+    return "Whether they agree beyond what S and H explain is open: seeds, or intervals and null, disagree."
 
 
 def _planted(table: pd.DataFrame) -> list[str]:

@@ -214,7 +214,7 @@ def test_weight_figures_are_those_of_plain_numpy(planted):
 def test_the_job_does_all_three_experiments_on_local_checkpoints(command):
     code, out, _ = command("reproduce", "--encoders", "cards.yaml", *SMALL)
     assert code == 0 and "Stand-ins: tiny-image for CLIP image" in out and "scenes is other data" in out
-    assert "(b) Layers of tiny-vit" in out and "tiny-vit with itself" in out
+    assert "They have no names yet" in out and "(b) Layers of tiny-vit" in out and "tiny-vit with itself" in out
     run = registry.latest("reproduce")
     values = registry.table(run, "published.parquet").set_index(["claim", "layers"])
     assert values.loc[("self", "all"), "ours"] == pytest.approx(1, abs=1e-6)

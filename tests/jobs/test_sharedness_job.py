@@ -40,7 +40,7 @@ def test_a_question_is_answered_in_tables_figures_and_a_page(command):
     assert {"values", "features"} <= set(registry.table(run, "planted.parquet").measure)
     folder = registry.verified(run)
     assert (folder / "top.png").stat().st_size > 10_000 and "data:image/jpeg" in (folder / "top.html").read_text()
-    assert (features["name"] == "").all()
+    assert (features["name"] == "").all() and "They have no names yet" in out
     _names_that_are_given_later_are_in_the_next_answer(command, few, run)
 
 
@@ -62,7 +62,7 @@ def _names_that_are_given_later_are_in_the_next_answer(command, few, before):
                 Path(folder, "names.parquet").rename(Path(folder) / path)
                 mlflow.log_artifacts(folder)
     code, out, _ = command("sharedness", "--encoders", "cards.yaml", *few)
-    assert code == 0 and "lighthouse" in out
+    assert code == 0 and "lighthouse" in out and "no names" not in out
     after = registry.latest("sharedness")
     assert registry.table(after, "top.parquet")["name"].iloc[0] == "lighthouse"
     named = registry.table(after, "partners.parquet")
@@ -128,8 +128,8 @@ def test_the_verdict_needs_every_seed_and_its_null():
             {"measure": "beyond", "value": v, "low": low, "p_value": p, "corrected": np.nan} for v, low, p in seeds
         ])  # fmt: skip
 
-    assert verdict(rows((0.3, 0.2, 0.05), (0.2, 0.1, 0.05))).startswith("They are the same")
-    assert verdict(rows((0.01, -0.1, 0.5), (0.02, -0.1, 0.6))).startswith("They are not the same")
+    assert verdict(rows((0.3, 0.2, 0.05), (0.2, 0.1, 0.05))).startswith("They agree")
+    assert verdict(rows((0.01, -0.1, 0.5), (0.02, -0.1, 0.6))).startswith("They do not agree")
     assert "is open" in verdict(rows((0.3, 0.2, 0.05), (0.02, -0.1, 0.6)))
     assert "Too few" in verdict(rows().reindex(columns=["measure"]))
 
