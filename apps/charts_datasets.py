@@ -36,9 +36,11 @@ def difference_matrix(differences: pd.DataFrame, title: str, digits: int) -> alt
     """Return sources against targets with the signed difference as colour; differences within noise have no number."""
     top = max(float(differences.difference.abs().max()), 1e-9)
     form = f".{digits}f"
+    order = list(dict.fromkeys([*differences["source"], *differences["target"]]))
+    axis = alt.Axis(labelAngle=-40, labelLimit=130, labelOverlap=False)
     base = alt.Chart(differences).encode(
-        x=alt.X("target:N", title="target", axis=alt.Axis(labelAngle=-40, labelLimit=130, labelOverlap=False)),
-        y=alt.Y("source:N", title="source", axis=alt.Axis(labelLimit=130)),
+        x=alt.X("target:N", title="target", sort=order, axis=axis),
+        y=alt.Y("source:N", title="source", sort=order, axis=alt.Axis(labelLimit=130)),
         tooltip=["source:N", "target:N", *(alt.Tooltip(f"{name}:Q", format=form)
                                            for name in ("difference", "low", "high"))],
     )  # fmt: skip
@@ -47,7 +49,8 @@ def difference_matrix(differences: pd.DataFrame, title: str, digits: int) -> alt
         scale=alt.Scale(scheme="purpleorange", domain=[-top, top]),
     )  # fmt: skip
     texts = base.mark_text(fontSize=12).transform_filter(alt.datum.resolved).encode(
-        text=alt.Text("difference:Q", format="+.2f")
+        text=alt.Text("difference:Q", format="+.2f"),
+        color=alt.condition(alt.expr.abs(alt.datum.difference) > 0.6 * top, alt.value("white"), alt.value("#222")),
     )  # fmt: skip
     return alt.layer(base.mark_rect(stroke="white").encode(color=colour), texts).properties(
         height=200 + 46 * differences["source"].nunique()

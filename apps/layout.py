@@ -47,11 +47,11 @@ def described(columns: Mapping[str, tuple[str, str]], form: str) -> dict[str, An
     }
 
 
-def choose_run(kind: str, noun: str, command: str) -> Mapping[Any, Any]:
+def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Mapping[Any, Any]:
     """Let the user choose a run of a kind, by default the newest finished one; the choice holds on every page.
 
-    The address of the page names the run (`?run=ID`). Stops the page when the store has no such run, and shows the
-    command that makes one.
+    The address of the page names the run (`?run=ID`, or another parameter where a page has two choices). Stops the page
+    when the store has no such run, and shows the command that makes one.
     """
     found, key = data.runs_of(all_runs(), kind), f"{kind}_run"
     if found.empty:
@@ -59,7 +59,7 @@ def choose_run(kind: str, noun: str, command: str) -> Mapping[Any, Any]:
     by_id = {run["run_id"]: run for run in found.to_dict("records")}
     finished = found.loc[found["status"] == "FINISHED", "run_id"]
     default = finished.iloc[0] if len(finished) else found["run_id"].iloc[0]
-    wanted = st.session_state.get(key) or st.query_params.get("run") or default
+    wanted = st.session_state.get(key) or st.query_params.get(parameter) or default
     if wanted not in by_id:
         sentence(st.warning, f"Run {wanted} is no {kind} run of this store, or was deleted; another one is shown")
         wanted = default
@@ -69,7 +69,7 @@ def choose_run(kind: str, noun: str, command: str) -> Mapping[Any, Any]:
         f"{kind.capitalize()} run", list(labels), key=key, format_func=lambda i: labels.get(i, i),
         persist_state="session",
     )  # fmt: skip
-    st.query_params["run"] = chosen
+    st.query_params[parameter] = chosen
     if by_id[chosen]["message"]:
         sentence(st.warning, f"This run reports: {by_id[chosen]['message']}")
     return by_id[chosen]

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from apps_pages import choose, log_run, opened, spoken
 
+from apps import charts_drift, drift
 from apps.charts_datasets import scatter
 from apps.charts_layers import layer_heatmap
 
@@ -80,3 +81,62 @@ def test_datasets_are_compared_pair_by_pair(answers):
     assert set(app.dataframe[-1].value.second) == {"coco"}
     dots = data_of(scatter(answers[2][answers[2].second == "coco"], "scenes", "coco", 3), 1)
     assert [row["side"] for row in dots] == ["differs", "within noise"]
+
+
+def drift_tables() -> dict[str, pd.DataFrame]:
+    """Tables as benchmark.jobs.drift writes them: flip moves one cell, colour all that can change."""
+    rows = []
+    for variant, many in (("flip", False), ("colour", True)):
+        for a, b in itertools.product(("vit", "bert"), repeat=2):
+            own, fixed = a == b, a == b == "bert"
+            moved = not own and (many or a == "vit")
+            p = float("nan") if own else 0.01 if moved else 0.5
+            rows.append({
+                "variant": variant, "aggregate": "last", "source": a, "target": b, "own": own, "plain": 0.4,
+                "value": 0.3 if moved else 0.4, "plain_chance": 0.1, "chance": 0.1, "n_samples": 5000,
+                "n_common": 5000, "change": -0.1 if moved else 0.0, "low": p - 0.21, "high": p, "error": 0.01,
+                "p_value": p, "q_value": p, "fixed": fixed, "moved": moved,
+            })  # fmt: skip
+    same = pd.DataFrame([
+        {"variant": variant, "encoder": name, "layer": 3, "pairs": "other", "seeds": 2, "value": 0.7, "back": 0.7,
+         "low": 0.6, "high": 0.8, "chance": 0.1, "n_samples": 5000}
+        for variant in ("plain", "flip", "colour") for name in ("vit", "bert")
+    ])  # fmt: skip
+    delta = pd.DataFrame({"variant": ["flip"], "source": "clip", "plain": [-0.1], "value": [-0.2], "change": [-0.1]})
+    features = pd.DataFrame({"variant": ["plain"], "source": "clip", "pairs": "other", "spearman": [0.5]})
+    names = ("changes", "correspondence", "delta", "delta_features")
+    tables = pd.DataFrame(rows), same, delta, features
+    return {f"{name}.parquet": table for name, table in zip(names, tables, strict=True)}
+
+
+def test_drift_says_which_cells_moved_on_each_variant(empty_store, tmp_path):
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("drift", str(tmp_path / "artifacts")))
+    tables = drift_tables()
+    log_run(tmp_path, tables, kind="drift", suite="s", dataset="d,d-flip,d-colour")
+    app = opened("pages_datasets.py")
+    assert spoken(app) == ""
+    said = [item.value for item in app.markdown]
+    assert "**flip**: 1 of 2 moved" in said and "**colour**: 2 of 2 moved" in said
+    assert len(app.get("vega_lite_chart")) == 3 and len(app.dataframe) == 5
+    summary = app.dataframe[0].value.set_index("variant")
+    assert summary.mean_change.round(4).to_dict() == {"flip": -0.0333, "colour": -0.0667}  # of three cells each
+    told = drift.told(tables["changes.parquet"])
+    shown = data_of(charts_drift.changes(told[told.variant == "flip"], 0.5, 3), -1)
+    assert {row["cell"]: row["outcome"] for row in shown} == {
+        "vit → vit": "not tested", "vit → bert": "moved", "bert → vit": "within noise", "bert → bert": "cannot change",
+    }  # fmt: skip
+
+
+def test_each_section_of_the_datasets_page_keeps_its_own_run(answers, tmp_path):
+    log_run(tmp_path, drift_tables(), kind="drift", suite="s", dataset="d,d-flip,d-colour")
+    app = opened("pages_datasets.py")
+    app.segmented_control[0].set_value("drift").run()
+    assert spoken(app) == "" and "**flip**: 1 of 2 moved" in [item.value for item in app.markdown]
+    assert app.query_params["run"] != app.query_params["drift"]
+
+
+def test_a_drift_run_without_its_tables_is_told_in_a_sentence(empty_store, tmp_path):
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("drift", str(tmp_path / "artifacts")))
+    log_run(tmp_path, {}, kind="drift", suite="s", dataset="d")
+    app = opened("pages_datasets.py")
+    assert "has no artifact" in spoken(app).replace("\\", "") and not app.exception

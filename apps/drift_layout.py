@@ -1,0 +1,98 @@
+"""The section on drift: how far the variants of a dataset move its results."""
+
+import pandas as pd
+import streamlit as st
+
+from apps import charts_drift, drift
+from apps.layout import choose_run, described, download_buttons, escaped, optional_table, read_table
+from benchmark.metrics.describe import AGGREGATES
+
+DIGITS = 3
+
+
+def show_drift() -> None:
+    """Show the changes of all cells, of the features themselves, and of Comparative Sharedness."""
+    run = choose_run("drift", "comparison of variants", "python -m benchmark drift", "drift")
+    changes = read_table(run, "changes.parquet")
+    aggregates = list(dict.fromkeys(changes["aggregate"]))
+    aggregate = aggregates[-1]
+    if len(aggregates) > 1:
+        aggregate = st.selectbox(
+            "Layers", aggregates, index=len(aggregates) - 1, key="drift_layers", bind="query-params",
+            format_func=lambda name: AGGREGATES.get(name, (name,))[0],
+        )  # fmt: skip
+    _changes(drift.told(changes[changes["aggregate"] == aggregate]))
+    same = optional_table(run, "correspondence.parquet")
+    if same is not None:
+        _correspondence(same)
+    _sharedness(optional_table(run, "delta.parquet"), optional_table(run, "delta_features.parquet"))
+
+
+def _changes(told: pd.DataFrame) -> None:
+    """Show how every cell changed, variant by variant."""
+    variants = [str(name) for name in dict.fromkeys(told["variant"])]
+    summary = drift.summary(told, variants)
+    st.caption(
+        f"Every cell of the matrix on each variant against the plain data, {int(told.n_samples.min()):,} samples each, "
+        "SAEs trained anew. Orange cells moved: their change is more than other seeds and samples make (q up to 0.05). "
+        "Blue ones are within that noise, grey ones are not tested."
+    )
+    whole = ("moved", "tested", "n_common")
+    config = described({name: words for name, words in drift.SUMMARY.items() if name not in whole}, f"%.{DIGITS}f")
+    config |= described({name: drift.SUMMARY[name] for name in whole}, "localized")
+    st.dataframe(summary, hide_index=True, placeholder="–", column_config=config)
+    download_buttons(summary, "drift summary", DIGITS)
+    top = 1.05 * max(float(told[["change", "low", "high"]].abs().max().max()), 0.01)
+    # Two in a row, each row of its own: a narrow screen then keeps the order.
+    sides = [side for _ in range(0, len(variants), 2) for side in st.columns(2, gap="large")]
+    for i, (row, side) in enumerate(zip(summary.to_dict("records"), sides, strict=False)):
+        with side:
+            st.markdown(f"**{escaped(row['variant'])}**: {row['moved']} of {row['tested']} moved")
+            part = told[told["variant"] == row["variant"]]
+            st.altair_chart(
+                charts_drift.changes(part, top, DIGITS), key=f"drift-{i}",
+                alt=f"Change of every cell on {row['variant']}; the table below has the same values.",
+            )  # fmt: skip
+    if (told["outcome"] == drift.FIXED).any():
+        st.caption("Grey cells at 0 cannot change: their encoders read nothing that differs.")
+    with st.expander("All changes"):
+        table = told.drop(columns=["cell", "own"])
+        st.dataframe(table, hide_index=True, placeholder="–", column_config=described(drift.CHANGE, f"%.{DIGITS}f"))
+        download_buttons(table, "drift changes", DIGITS)
+
+
+def _correspondence(same: pd.DataFrame) -> None:
+    """Show how much of the features themselves is found again."""
+    st.subheader("Are the features the same?")
+    st.caption(
+        "How much of each encoder's features on the plain data is found again in the SAEs of a variant, over the "
+        "samples that both have. Grey is the ceiling: other seeds on the plain data. Compare circles with circles."
+    )
+    st.altair_chart(
+        charts_drift.correspondence(same, DIGITS), key="correspondence",
+        alt="Share of each encoder's features found again on every variant, with its interval.",
+    )  # fmt: skip
+    with st.expander("As a table"):
+        st.dataframe(same, hide_index=True, placeholder="–", column_config=described(drift.SAME, f"%.{DIGITS}f"))
+        download_buttons(same, "drift correspondence", DIGITS)
+
+
+def _sharedness(delta: pd.DataFrame | None, features: pd.DataFrame | None) -> None:
+    """Show how Comparative Sharedness changed as a whole, and feature by feature."""
+    if delta is not None:
+        st.subheader("Comparative Sharedness")
+        st.caption(
+            "The mean of ρ² to the group that shares minus ρ² to the one that lacks it, weighted by total activation, "
+            "cross-fitted, on the plain data and on each variant."
+        )
+        st.dataframe(delta, hide_index=True, placeholder="–", column_config=described(drift.CHANGE, f"%.{DIGITS}f"))
+        download_buttons(delta, "drift sharedness", DIGITS)
+    if features is not None:
+        st.subheader("Comparative Sharedness, feature by feature")
+        st.caption(
+            "Does a feature's partner on the variant have the same Delta? The rows of the plain data, whose partners "
+            "are of another seed, are the ceiling."
+        )
+        config = described(drift.AGREEMENT, f"%.{DIGITS}f")
+        st.dataframe(features, hide_index=True, placeholder="–", column_config=config)
+        download_buttons(features, "drift sharedness features", DIGITS)
