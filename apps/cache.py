@@ -12,6 +12,8 @@ from apps import data, pair
 
 FRESH = 10
 """Seconds that the list of runs is kept."""
+NEWEST = 5
+"""Comparisons of layers that are searched for a pair, newest first."""
 
 
 @st.cache_data(ttl=FRESH, show_spinner=False)
@@ -70,3 +72,17 @@ def table(store: str, run_id: str, status: str, name: str) -> pd.DataFrame:
 def partners(store: str, run_id: str, source: str, target: str) -> pd.DataFrame:
     """Return `registry.feature_partners` of a compare run, whose artifacts never change."""
     return registry.feature_partners(run_id, source, target)
+
+
+def layers_of_pair(
+    store: str, runs: pd.DataFrame, suite: str, dataset: str, source: str, target: str
+) -> list[pd.DataFrame]:
+    """Return `pair.layer_cells` of the newest comparison of layers that has this pair, [] where none has."""
+    for row in pair.layer_runs(runs, suite, dataset).head(NEWEST).to_dict("records"):
+        try:
+            found = pair.layer_cells(table(store, row["run_id"], row["status"], "layers.parquet"), source, target)
+        except ValueError:  # a run that failed to leave its tables
+            continue
+        if found:
+            return found
+    return []

@@ -19,8 +19,9 @@ def changes(told: pd.DataFrame, top: float, digits: int) -> alt.LayerChart | alt
         digits: decimals of tooltips.
     """
     form = f".{digits}f"
+    axis = alt.Axis(labelLimit=260, labelOverlap=False, labelFlush=False)
     base = alt.Chart(told).encode(
-        y=alt.Y("cell:N", sort=list(told["cell"]), title=None, axis=alt.Axis(labelLimit=260, labelOverlap=False, labelFlush=False)),
+        y=alt.Y("cell:N", sort=list(told["cell"]), title=None, axis=axis),
         color=alt.Color("outcome:N", legend=None,
                         scale=alt.Scale(domain=list(OUTCOMES), range=list(OUTCOMES.values()))),
         tooltip=["cell:N", "outcome:N", *(alt.Tooltip(f"{name}:Q", format=form) for name in ("plain", "value")),

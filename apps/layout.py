@@ -159,3 +159,8 @@ def named(run_id: str, layer: int, feature: int) -> str:
     found = cache_features.names(st.session_state[STORE], run_id, layer)
     name = next(iter(found.loc[found.feature == feature, "name"]), "") if len(found) else ""
     return f" “{escaped(str(name))}”" if name else ""
+
+
+def feature_address(run_id: str, layer: int, feature: int) -> str:
+    """Return the address of a train run's feature, relative to any page of the app, for a link in Markdown."""
+    return f"features?run={run_id}&layer={layer}&feature={feature}"

@@ -1,10 +1,13 @@
 """Page: one pair of encoders, both directions, and the features that are found again most surely."""
 
+from shlex import quote
+
 import streamlit as st
 
-from apps import cache, charts, data, pair
+from apps import cache, charts, charts_layers, data, pair
 from apps.layout import (
     STORE,
+    all_runs,
     choose_compare_run,
     choose_part,
     described,
@@ -15,6 +18,7 @@ from apps.layout import (
     read,
     sentence,
 )
+from benchmark.metrics.describe import MEASURES
 
 SHOWN, SAMPLES = 10, 6  # best-matched features, and samples of each side
 
@@ -54,6 +58,22 @@ with right:
     )  # fmt: skip
     st.caption("Each line is a pair of seeds: the cross-fitted value and its 95 % interval over groups of samples.")
 
+st.subheader("Layers")
+by_layer = cache.layers_of_pair(st.session_state[STORE], all_runs(), run["suite"], run["dataset"], source, target)
+if by_layer:
+    top = max(max(float(part["crossfit"].max()) for part in by_layer), 1e-9)
+    for column, part in zip(st.columns(2, gap="large"), by_layer, strict=False):
+        way = f"{part['source'].iloc[0]} → {part['target'].iloc[0]}"
+        column.altair_chart(
+            charts_layers.layer_heatmap(part, "crossfit", MEASURES["crossfit"][0], digits, top), key=f"layers {way}",
+            alt=f"Cross-fitted value of every layer of {way}; the page on layers has the same values as a table.",
+        )  # fmt: skip
+    st.caption("Orange: the best target layer of each source layer, of the newest comparison of layers with this pair.")
+else:
+    st.info("No comparison of layers of this suite and dataset has this pair; this command makes one.")
+    st.code(f"python -m benchmark layers --suite {quote(run['suite'])} --dataset {quote(run['dataset'])} "
+            f"--encoders {quote(','.join(dict.fromkeys([source, target])))}", language="bash")  # fmt: skip
+
 st.subheader("Best-matched features")
 if source == target:
     st.info("Partners are recorded between different encoders only.")
@@ -75,9 +95,12 @@ st.caption("Held-out correlation: partners are chosen without the samples that i
 
 
 def side(part: pair.Part, layer: int, feature: int, density: float) -> None:
-    """Show one side of a match: what it is, and what activates it most."""
-    name = named(part.run_id, layer, feature)
-    st.markdown(f"**{escaped(part.encoder)}** layer {layer}, feature {feature}{name}: active on {density:.1%}")
+    """Show one side of a match: a link to the feature, how often it is active, and what activates it most."""
+    st.page_link(
+        "pages_features.py", label=f"**{escaped(part.encoder)}** layer {layer}, feature {feature}",
+        query_params={"run": part.run_id, "layer": str(layer), "feature": str(feature)}, icon=":material/open_in_new:",
+    )  # fmt: skip
+    st.markdown(f"Active on {density:.1%}{named(part.run_id, layer, feature)}")
     try:
         examples = cache.examples(st.session_state[STORE], part.run_id, layer, (feature,), SAMPLES).get(feature, [])
     except ValueError as error:

@@ -11,6 +11,7 @@ from apps.layout import (
     described,
     download_buttons,
     escaped,
+    feature_address,
     gallery,
     named,
     optional_table,
@@ -74,8 +75,9 @@ except ValueError as error:
 for row in top.head(SHOWN).to_dict("records"):
     with st.container(border=True):
         name = named(parts[source].run_id, layer, int(row["feature"]))
+        address = feature_address(parts[source].run_id, layer, int(row["feature"]))
         st.markdown(
-            f"**Feature {row['feature']}**{name}: found in G at {row['rho_shared']:.2f}, in H at "
+            f"**[Feature {row['feature']}]({address})**{name}: found in G at {row['rho_shared']:.2f}, in H at "
             f"{row['rho_absent']:.2f}, weight {row['S_share']:.2%}"
         )
         gallery(examples.get(int(row["feature"]), []))
@@ -84,8 +86,9 @@ for row in top.head(SHOWN).to_dict("records"):
             partner = cache.partners(st.session_state[STORE], run["run_id"], source, name)
             partner = partner[(partner.layer == row["layer"]) & (partner.feature == row["feature"])]
             for match in partner.to_dict("records"):
-                place = f"layer {match['partner_layer']}, feature {match['partner']} at {match['held_out_rho']:.2f}"
-                lines.append(f"{escaped(name)}: {place}")
+                address = feature_address(parts[name].run_id, match["partner_layer"], match["partner"])
+                place = f"layer {match['partner_layer']}, feature {match['partner']}"
+                lines.append(f"{escaped(name)}: [{place}]({address}) at {match['held_out_rho']:.2f}")
         st.caption("Partners: " + "; ".join(lines) + ".")
 with st.expander("All features as a table"):
     st.dataframe(table, hide_index=True, column_config=described(COLUMNS, "%.4f"))

@@ -40,6 +40,19 @@ def seed_pairs(matrix: pd.DataFrame, source: str, target: str) -> pd.DataFrame:
     return found.assign(way=found.source + " → " + found.target).reset_index(drop=True)
 
 
+def layer_runs(runs: pd.DataFrame, suite: str, dataset: str) -> pd.DataFrame:
+    """Return the finished comparisons of layers of a suite and dataset, newest first."""
+    found = runs[(runs["kind"] == "layers") & (runs["status"] == "FINISHED")]
+    return found[(found["suite"] == suite) & (found["dataset"] == dataset)].reset_index(drop=True)
+
+
+def layer_cells(layers: pd.DataFrame, source: str, target: str) -> list[pd.DataFrame]:
+    """Return the cells of each direction between two encoders that `layers.parquet` of a layers run holds."""
+    ways = dict.fromkeys([(source, target), (target, source)])
+    parts = [layers[(layers["source"] == a) & (layers["target"] == b)] for a, b in ways]
+    return [part for part in parts if len(part)]
+
+
 def matches(
     run_id: str, source: Part, target: Part, *, limit: int, fewest: int = 20, widest: float = 0.2
 ) -> pd.DataFrame:

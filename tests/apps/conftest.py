@@ -188,6 +188,15 @@ def store(filled, monkeypatch) -> Store:
     return filled
 
 
+@pytest.fixture
+def own_store(filled, tmp_path, monkeypatch) -> Store:
+    """A copy of the store that a test may log further runs to."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", copy(Path(filled.uri.removeprefix("sqlite:///")), tmp_path / "mlflow.db"))
+    registry.connect()
+    mlflow.set_experiment("app")
+    return filled
+
+
 @pytest.fixture(scope="session")
 def planted_store(schema, tmp_path_factory) -> planted.Planted:
     folder = tmp_path_factory.mktemp("planted")

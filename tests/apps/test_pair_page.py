@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from apps_pages import choose, opened, spoken
+from apps_pages import choose, log_run, opened, spoken
 
 from apps import data, pair
 
@@ -34,6 +34,41 @@ def test_a_pair_without_partners_and_an_encoder_with_itself_are_told(store):
     assert "has no artifact" in spoken(app).replace("\\", "") and len(app.dataframe) == 1
     app = choose(app, "Target", "bert")
     assert "different encoders only" in spoken(app)
+
+
+def test_matched_features_link_to_their_pages(store):
+    app = opened("pages_pair.py", source="vit", target="bert")
+    links = [link.proto for link in app.get("page_link")]
+    assert [link.label for link in links[:2]] == ["**vit** layer 3, feature 1", "**bert** layer 3, feature 0"]
+    assert all("layer=3&feature=" in link.query_string and "run=" in link.query_string for link in links)
+
+
+def test_layers_of_the_pair_are_those_of_a_run_on_the_same_data(store):
+    runs = pd.DataFrame(
+        [("old", "layers", "FINISHED", "s", "d"), ("other", "layers", "FINISHED", "s", "e"),
+         ("compare", "compare", "FINISHED", "s", "d"), ("dead", "layers", "FAILED", "s", "d")],
+        columns=["run_id", "kind", "status", "suite", "dataset"],
+    )  # fmt: skip
+    assert pair.layer_runs(runs, "s", "d").run_id.tolist() == ["old"]
+    cells = pd.DataFrame({"source": ["a", "b", "a", "a"], "target": ["b", "a", "c", "a"], "crossfit": 0.5})
+    assert [part.target.tolist() for part in pair.layer_cells(cells, "a", "b")] == [["b"], ["a"]]
+    assert len(pair.layer_cells(cells, "a", "a")) == 1 and pair.layer_cells(cells, "b", "c") == []
+    app = opened("pages_pair.py", source="vit", target="bert")
+    assert "this command makes one" in spoken(app)
+    assert any(code.value.endswith("--encoders vit,bert") for code in app.code)
+
+
+def test_a_pair_shows_its_layers(own_store, tmp_path):
+    layers = pd.DataFrame([
+        {"source": a, "target": b, "source_layer": i, "target_layer": j, "source_depth": i / 2, "target_depth": j / 2,
+         "crossfit": 0.3, "low": 0.2, "high": 0.4, "naive": 0.5, "chance": 0.1, "calibrated": 0.3}
+        for a, b in (("vit", "bert"), ("bert", "vit"), ("vit", "vit")) for i in range(3) for j in range(2)
+    ])  # fmt: skip
+    log_run(tmp_path, {"layers.parquet": layers}, kind="layers", suite="tiny", dataset="scenes")
+    app = opened("pages_pair.py", source="vit", target="bert")
+    assert len(app.get("vega_lite_chart")) == 3 and "this command makes one" not in spoken(app)
+    app = opened("pages_pair.py", source="vit", target="clip-text")
+    assert len(app.get("vega_lite_chart")) == 1 and "this command makes one" in spoken(app)
 
 
 def test_seeds_of_a_pair_are_those_of_both_directions():
