@@ -1,6 +1,6 @@
 """The app's charts, as Altair objects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
@@ -81,31 +81,24 @@ def _axis(angle: int) -> alt.Axis:
     return alt.Axis(labelAngle=angle, labelLimit=130, labelOverlap=False, ticks=False, domain=False)
 
 
-def forest(intervals: pd.DataFrame, columns: Mapping[str, str], digits: int) -> alt.FacetChart:
-    """Return one panel a column, encoders from top to bottom: value as a dot, 95 % interval as a line.
+def forest(intervals: pd.DataFrame, title: str, digits: int) -> alt.LayerChart | alt.FacetChart:
+    """Return the encoders from top to bottom with one measure: value as a dot, 95 % interval as a line.
 
-    `intervals` is a table of `apps.board.intervals`, best encoder first; `columns` maps its columns to titles.
+    `intervals` holds the rows of one column of a table of `apps.board.intervals`, best encoder first; `title` names it.
     """
     form = f".{digits}f"
-    order = list(dict.fromkeys(intervals["encoder"]))
-    shown = intervals.assign(title=intervals["column"].map(columns))
-    base = alt.Chart().encode(
-        y=alt.Y("encoder:N", sort=order, title=None, axis=alt.Axis(labelLimit=160)),
-        color=alt.Color("kind:N", title="Class", legend=alt.Legend(orient="top"),
-                        scale=alt.Scale(domain=list(HUES), range=list(HUES.values()))),
+    base = alt.Chart(intervals).encode(
+        y=alt.Y("encoder:N", sort=list(dict.fromkeys(intervals["encoder"])), title=None,
+                axis=alt.Axis(labelLimit=160, labelFlush=False)),
+        color=alt.Color("kind:N", legend=None, scale=alt.Scale(domain=list(HUES), range=list(HUES.values()))),
         tooltip=[
-            "encoder:N", "dataset:N", alt.Tooltip("title:N", title="measure"), alt.Tooltip("value:Q", format=form),
+            "encoder:N", "kind:N", "dataset:N", alt.Tooltip("value:Q", title=title, format=form),
             alt.Tooltip("low:Q", format=form), alt.Tooltip("high:Q", format=form), "group:N",
         ],
     )  # fmt: skip
     dots = base.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X("value:Q", title="wMPPC"))
     lines = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    return (
-        alt.layer(lines, dots, data=shown)
-        .properties(width=230, height=alt.Step(22))
-        .facet(alt.Facet("title:N", sort=list(columns.values()), title=None), columns=3)
-        .resolve_scale(x="independent")
-    )
+    return alt.layer(lines, dots).properties(height=alt.Step(22))
 
 
 def seed_pairs(pairs: pd.DataFrame, digits: int) -> alt.LayerChart | alt.FacetChart:
@@ -121,7 +114,7 @@ def seed_pairs(pairs: pd.DataFrame, digits: int) -> alt.LayerChart | alt.FacetCh
         ]
     )
     base = alt.Chart(shown).encode(
-        y=alt.Y("seeds:N", title=None, sort=None, axis=alt.Axis(labelLimit=330)),
+        y=alt.Y("seeds:N", title=None, sort=None, axis=alt.Axis(labelLimit=330, labelFlush=False)),
         color=alt.Color("way:N", title=None, legend=None, scale=alt.Scale(range=["#0072B2", "#D55E00"])),
         tooltip=["way:N", "source_seed:Q", "target_seed:Q", *(
             alt.Tooltip(f"{name}:Q", format=form) for name in ("crossfit", "low", "high")

@@ -34,8 +34,10 @@ def layer_heatmap(
         legend=alt.Legend(orient="top", gradientLength=180, titleLimit=0),
     )  # fmt: skip
     layers = [base.mark_rect(stroke="white").encode(color=colour)]
-    if cells["target_layer"].nunique() <= 14:
-        layers.append(base.mark_text(fontSize=11, dy=-11).encode(
+    if (count := cells["target_layer"].nunique()) <= 14:
+        # Beside the line where there is room, else above its points.
+        place = {"align": "right", "dx": -8} if count <= 6 else {"dy": -11}
+        layers.append(base.mark_text(fontSize=11, **place).encode(
             text=alt.Text(f"{measure}:Q", format=".2f"),
             color=alt.condition(alt.datum[measure] > 0.6 * top, alt.value("white"), alt.value("#222")),
         ))  # fmt: skip

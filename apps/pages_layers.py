@@ -13,8 +13,9 @@ st.title("Layers")
 run = choose_run("layers", "comparison of layers", "python -m benchmark layers")
 cells = read_table(run, "layers.parquet")
 names = {f"{a} → {b}": (a, b) for a, b in dict.fromkeys(zip(cells.source, cells.target, strict=True))}
+different = [name for name, (source, target) in names.items() if source != target]
 chosen = st.multiselect(
-    "Pairs", list(names), default=list(names)[:SHOWN], key="pairs", bind="query-params",
+    "Pairs", list(names), default=(different or list(names))[:SHOWN], key="pairs", bind="query-params",
     help="Source, whose features are matched, and target, where partners are looked for.",
 )  # fmt: skip
 known = {name: words for name, words in MEASURES.items() if cells[name].notna().any()}

@@ -119,9 +119,18 @@ digits = data.digits(compared)
 
 if measure == "crossfit":
     panels = {name: BOARD[name][0] for name in PANELS if shown[name].notna().any()}
-    spoken = "Dots with 95 % intervals for each encoder: " + ", ".join(panels.values())
-    st.altair_chart(charts.forest(board.intervals(shown, list(panels)), panels, digits), key="forest", alt=spoken)
+    intervals = board.intervals(shown, list(panels))
+    # Three in a row, each row of its own: a narrow screen then keeps the order.
+    sides = [side for _ in range(0, len(panels), 3) for side in st.columns(3)]
+    for side, (name, title) in zip(sides, panels.items(), strict=False):
+        with side:
+            st.markdown(f"**{title}**", help=BOARD[name][1])
+            st.altair_chart(
+                charts.forest(intervals[intervals["column"] == name], title, digits), key=f"forest-{name}",
+                alt=f"{title}: a dot with its 95 % interval for each encoder; the table below has the same values.",
+            )  # fmt: skip
     st.caption(
+        "Blue: vision, orange: VLM, green: text. "
         "Dots: means over seeds and over the encoders of a class. Lines: 95 % intervals that resample seeds and groups "
         "of samples together. Encoders that share a group do not differ at 5 % (Holm's method over all pairs)."
     )

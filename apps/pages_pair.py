@@ -39,7 +39,7 @@ for caveat in data.warnings(shown):
     st.warning(caveat, icon=":material/warning:")
 
 table = pair.both_ways(shown, source, target)
-left, right = st.columns([2, 3], gap="large")
+left, right = st.columns(2, gap="large")
 with left:
     st.subheader("Measures")
     labels = zip(table.columns[1:], ("source → target", "target → source"), strict=False)
@@ -100,7 +100,7 @@ def side(part: pair.Part, layer: int, feature: int, density: float) -> None:
         "pages_features.py", label=f"**{escaped(part.encoder)}** layer {layer}, feature {feature}",
         query_params={"run": part.run_id, "layer": str(layer), "feature": str(feature)}, icon=":material/open_in_new:",
     )  # fmt: skip
-    st.markdown(f"Active on {density:.1%}{named(part.run_id, layer, feature)}")
+    st.markdown(f"Active on {density:.1%} of the samples{named(part.run_id, layer, feature)}")
     try:
         examples = cache.examples(st.session_state[STORE], part.run_id, layer, (feature,), SAMPLES).get(feature, [])
     except ValueError as error:

@@ -24,6 +24,21 @@ DECILES = {
     "both_shared": "encoder and decoder shared",
 }  # fmt: skip
 
+AGREEMENT = {
+    "tau": ("Kendall's tau", "Between the orders under two seeds, mean over pairs of seeds."),
+    "low": ("Low", "2.5 % point."), "high": ("High", "97.5 % point."),
+    "same_order": ("Same order", "Share of pairs of entries that all seeds put in one order."),
+}  # fmt: skip
+COMPONENTS = {
+    "variance": ("Variance", "Component of the variance of a cell's cross-fitted value."),
+    "sd": ("Deviation", "Its square root, in units of wMPPC."), "share": ("Share", "Of the whole variance."),
+}  # fmt: skip
+SMALLEST = {
+    "sd_of_a_cell": ("Noise of a cell", "Standard deviation of a cell that is a mean over so many seeds."),
+    "smallest_difference": ("Smallest difference", "Between two cells that can be told from noise (95 %)."),
+    "low": ("Low", "2.5 % point."), "high": ("High", "97.5 % point."),
+}  # fmt: skip
+
 st.title("Stability audit")
 run = choose_run("stability", "seed audit", "python -m benchmark stability")
 table, pairs, deciles = (read_table(run, f"{name}.parquet") for name in ("stability", "seed_pairs", "deciles"))
@@ -58,14 +73,6 @@ with right:
     st.subheader("Rare and frequent features")
     st.altair_chart(charts_stability.deciles(chosen(deciles), DECILES), key="deciles",
                     alt="Stability by decile of activation frequency; the table below has the values.")  # fmt: skip
-thresholds = optional_table(run, "thresholds.parquet")
-if thresholds is not None:
-    st.subheader("Matched share against the threshold")
-    st.line_chart(
-        chosen(thresholds), x="threshold", y=["decoder_shared_live", "untrained"],
-        x_label="cosine above which two latents count as one", y_label="share of the live latents",
-    )  # fmt: skip
-
 st.subheader("All encoders")
 st.dataframe(table, hide_index=True, placeholder="–", column_config=described(MEASURES, "%.3f"))
 download_buttons(table, "stability", 3)
@@ -74,21 +81,20 @@ if components is not None and smallest is not None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Where a cell's variance comes from")
-        st.dataframe(components, hide_index=True)
+        st.dataframe(components, hide_index=True, placeholder="–", column_config=described(COMPONENTS, "%.4f"))
         download_buttons(components, "variance components", 5)
     with right:
         st.subheader("Smallest difference to trust")
-        st.dataframe(smallest, hide_index=True)
+        st.dataframe(smallest, hide_index=True, placeholder="–", column_config=described(SMALLEST, "%.4f"))
         download_buttons(smallest, "smallest difference", 4)
-board = optional_table(run, "leaderboard.parquet")
-if board is not None:
+ranks, agreement = (optional_table(run, f"{name}.parquet") for name in ("cell_ranks", "rank_agreement"))
+if ranks is not None:
     st.subheader("Ranks under every seed")
-    tau = run["metrics"].get("stability/kendall_tau")
-    if tau is not None:
-        low, high = (run["metrics"].get(f"stability/kendall_tau_{end}", float("nan")) for end in ("low", "high"))
-        st.caption(f"Kendall's tau between the seeds' orders: {tau:.2f} (95 %: {low:.2f} to {high:.2f}). "
-                   "Each line is a pair of encoders.")  # fmt: skip
-    st.altair_chart(charts_stability.ranks(board), key="ranks", alt="Rank of every cell under every seed.")
+    st.altair_chart(charts_stability.ranks(ranks), key="ranks", alt="Rank of every cell under every seed.")
+    st.caption("Each line is a cell of the matrix, source and target; lines that cross are a matter of the seed.")
+if agreement is not None:
+    st.dataframe(agreement, hide_index=True, placeholder="–", column_config=described(AGREEMENT, "%.3f"))
+    download_buttons(agreement, "agreement of ranks", 3)
 top = optional_table(run, "top_features.parquet")
 if top is not None:
     st.subheader("The same distinguishing features?")

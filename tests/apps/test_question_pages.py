@@ -38,12 +38,12 @@ def answers(empty_store, tmp_path):
              "decoder_shared": 0.1, "both_shared": 0.0}
             for name in ("vit", "bert") for varies in ("both", "init") for decile in range(1, 11)
         ]),
-        "leaderboard.parquet": pd.DataFrame({
+        "cell_ranks.parquet": pd.DataFrame({
             "source": ["vit", "bert"], "target": ["bert", "vit"], "rank_0": [1, 2], "rank_1": [2, 1],
         }),
+        "rank_agreement.parquet": pd.DataFrame({"ranking": ["cells"], "entries": [2], "tau": [0.5]}),
     }  # fmt: skip
-    run = log_run(tmp_path, audit, kind="stability", suite="s", dataset="d")
-    mlflow.log_metrics({"stability/kendall_tau": 0.5, "stability/kendall_tau_low": 0.25}, run_id=run)
+    log_run(tmp_path, audit, kind="stability", suite="s", dataset="d")
     differences = pd.DataFrame([
         {"first": "scenes", "second": second, "source": a, "target": b, "first_value": 0.2, "second_value": 0.5,
          "difference": 0.3, "low": 0.1, "high": 0.4, "resolved": a == "vit"}
@@ -72,7 +72,7 @@ def test_layers_stand_side_by_side_with_a_line_through_the_best(answers):
 def test_the_audit_shows_one_encoder_and_what_its_seeds_vary(answers):
     app = choose(choose(opened("pages_stability.py"), "Encoder", "bert"), "Seeds vary", "init")
     assert len(app.get("vega_lite_chart")) == 3
-    assert any("0.50 (95 %: 0.25 to nan)" in item.value for item in app.caption)
+    assert app.dataframe[-1].value.tau.tolist() == [0.5]
     assert not app.exception
 
 
