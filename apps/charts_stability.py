@@ -43,6 +43,22 @@ def deciles(table: pd.DataFrame, columns: dict[str, str]) -> alt.Chart:
     )  # fmt: skip
 
 
+def thresholds(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
+    """Return the share of latents with a partner against the cosine that makes two latents one, with a rule at 0.7."""
+    line = (
+        alt.Chart(table)
+        .mark_line(point=True, color="#0072B2")
+        .encode(
+            x=alt.X("threshold:Q", title="cosine above which two latents count as one",
+                    scale=alt.Scale(domain=[0, 1])),
+            y=alt.Y("decoder_shared_live:Q", title="share of the live latents", scale=alt.Scale(domain=[0, 1])),
+            tooltip=["threshold:Q", alt.Tooltip("decoder_shared_live:Q", format=".3f", title="share")],
+        )
+    )  # fmt: skip
+    usual = alt.Chart(pd.DataFrame({"x": [0.7]})).mark_rule(color="#888", strokeDash=[4, 4]).encode(x="x:Q")
+    return alt.layer(usual, line).properties(height=260)
+
+
 def ranks(table: pd.DataFrame) -> alt.Chart:
     """Return the rank of every cell under every seed: lines that cross show where the seed decides the order."""
     chosen = [name for name in table if str(name).startswith("rank_")]

@@ -73,6 +73,13 @@ with right:
     st.subheader("Rare and frequent features")
     st.altair_chart(charts_stability.deciles(chosen(deciles), DECILES), key="deciles",
                     alt="Stability by decile of activation frequency; the table below has the values.")  # fmt: skip
+thresholds = optional_table(run, "thresholds.parquet")
+if thresholds is not None:
+    st.subheader("Matched share against the threshold")
+    st.altair_chart(charts_stability.thresholds(chosen(thresholds)), key="thresholds",
+                    alt="Share of the live latents with a partner, by the least cosine.")  # fmt: skip
+    st.caption("One-to-one partners of the decoder's rows under another seed; dashed: 0.7, as elsewhere on this page.")
+
 st.subheader("All encoders")
 st.dataframe(table, hide_index=True, placeholder="–", column_config=described(MEASURES, "%.3f"))
 download_buttons(table, "stability", 3)

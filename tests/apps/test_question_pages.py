@@ -38,6 +38,10 @@ def answers(empty_store, tmp_path):
              "decoder_shared": 0.1, "both_shared": 0.0}
             for name in ("vit", "bert") for varies in ("both", "init") for decile in range(1, 11)
         ]),
+        "thresholds.parquet": pd.DataFrame([
+            {"encoder": name, "layer": 3, "varies": varies, "threshold": least, "decoder_shared_live": 1 - least}
+            for name in ("vit", "bert") for varies in ("both", "init") for least in (0.0, 0.5, 1.0)
+        ]),
         "cell_ranks.parquet": pd.DataFrame({
             "source": ["vit", "bert"], "target": ["bert", "vit"], "rank_0": [1, 2], "rank_1": [2, 1],
         }),
@@ -71,7 +75,7 @@ def test_layers_stand_side_by_side_with_a_line_through_the_best(answers):
 
 def test_the_audit_shows_one_encoder_and_what_its_seeds_vary(answers):
     app = choose(choose(opened("pages_stability.py"), "Encoder", "bert"), "Seeds vary", "init")
-    assert len(app.get("vega_lite_chart")) == 3
+    assert len(app.get("vega_lite_chart")) == 4
     assert app.dataframe[-1].value.tau.tolist() == [0.5]
     assert not app.exception
 
