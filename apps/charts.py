@@ -96,7 +96,8 @@ def forest(intervals: pd.DataFrame, title: str, digits: int) -> alt.LayerChart |
             alt.Tooltip("low:Q", format=form), alt.Tooltip("high:Q", format=form), "group:N",
         ],
     )  # fmt: skip
-    dots = base.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X("value:Q", title="wMPPC"))
+    ends = alt.Axis(labelFlush=True, tickCount=5)
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X("value:Q", title="wMPPC", axis=ends))
     lines = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     return alt.layer(lines, dots).properties(height=alt.Step(22))
 

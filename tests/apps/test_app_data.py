@@ -1,9 +1,11 @@
+from types import SimpleNamespace
+
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 
-from apps import data
+from apps import cache, data
 
 
 def test_compare_runs_are_listed_newest_first_and_nothing_else_is(store):
@@ -133,3 +135,20 @@ def test_clustering_puts_encoders_that_share_much_beside_each_other():
     order = data.clustered(table, list("abcd"))
     assert sorted(order) == list("abcd") and {frozenset(order[:2]), frozenset(order[2:])} == near
     assert data.clustered(table[:1], ["a", "b"]) == ["a", "b"]
+
+
+def test_a_list_that_takes_long_to_read_is_read_less_often(monkeypatch):
+    now, reads = [0.0], []
+
+    def read() -> pd.DataFrame:
+        now[0] += 6.0  # seconds that the store takes
+        reads.append(now[0])
+        return pd.DataFrame({"run_id": [str(len(reads))]})
+
+    monkeypatch.setattr(data, "run_list", read)
+    monkeypatch.setattr(cache, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    assert cache.run_list("a store").run_id[0] == "1"
+    now[0] += 59
+    assert cache.run_list("a store").run_id[0] == "1" and cache.run_list("another").run_id[0] == "2"
+    now[0] += 2
+    assert cache.run_list("a store").run_id[0] == "3" and len(reads) == 3
