@@ -231,7 +231,7 @@ def test_two_runs_that_are_ticked_are_compared_and_the_address_keeps_them(page, 
 def test_pages_fit_narrow_and_wide_screens(chromium, address, store, width, scheme):
     context = chromium.new_context(viewport={"width": width, "height": 900}, base_url=address, color_scheme=scheme)
     page = context.new_page()
-    for path in ("/", "/matrix", "/pair", "/features", "/runs"):
+    for path in ("/", "/matrix", "/pair", "/layers", "/sharedness", "/features", "/stability", "/datasets", "/runs"):
         opened(page, path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     context.close()
