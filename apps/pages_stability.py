@@ -21,7 +21,7 @@ MEASURES = {
 }  # fmt: skip
 DECILES = {
     "correlation": "held-out correlation", "decoder_cosine": "decoder cosine", "decoder_shared": "decoder shared",
-    "both_shared": "encoder and decoder shared",
+    "both_shared": "both shared",
 }  # fmt: skip
 
 AGREEMENT = {
