@@ -45,18 +45,21 @@ def deciles(table: pd.DataFrame, columns: dict[str, str]) -> alt.Chart:
 
 def thresholds(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """Return the share of latents with a partner against the cosine that makes two latents one, with a rule at 0.7."""
-    line = (
-        alt.Chart(table)
-        .mark_line(point=True, color="#0072B2")
+    lines = {"decoder_shared_live": "trained", "untrained": "before training"}
+    long = table.melt("threshold", list(lines), "what", "share").dropna(subset=["share"])
+    shares = (
+        alt.Chart(long.assign(what=long["what"].map(lines)))
+        .mark_line(point=True)
         .encode(
-            x=alt.X("threshold:Q", title="cosine above which two latents count as one",
-                    scale=alt.Scale(domain=[0, 1])),
-            y=alt.Y("decoder_shared_live:Q", title="share of the live latents", scale=alt.Scale(domain=[0, 1])),
-            tooltip=["threshold:Q", alt.Tooltip("decoder_shared_live:Q", format=".3f", title="share")],
+            x=alt.X("threshold:Q", title="cosine above which two latents count as one"),
+            y=alt.Y("share:Q", title="share of the latents", scale=alt.Scale(domain=[0, 1])),
+            color=alt.Color("what:N", title=None, legend=alt.Legend(orient="top"),
+                            scale=alt.Scale(domain=list(lines.values()), range=["#0072B2", "#888888"])),
+            tooltip=["what:N", "threshold:Q", alt.Tooltip("share:Q", format=".3f")],
         )
     )  # fmt: skip
     usual = alt.Chart(pd.DataFrame({"x": [0.7]})).mark_rule(color="#888", strokeDash=[4, 4]).encode(x="x:Q")
-    return alt.layer(usual, line).properties(height=260)
+    return alt.layer(usual, shares).properties(height=260)
 
 
 def ranks(table: pd.DataFrame) -> alt.Chart:

@@ -78,7 +78,8 @@ if thresholds is not None:
     st.subheader("Matched share against the threshold")
     st.altair_chart(charts_stability.thresholds(chosen(thresholds)), key="thresholds",
                     alt="Share of the live latents with a partner, by the least cosine.")  # fmt: skip
-    st.caption("One-to-one partners of the decoder's rows under another seed; dashed: 0.7, as elsewhere on this page.")
+    st.caption("One-to-one partners of the decoder's rows under another seed: live latents once trained, all latents "
+               "before. Dashed: 0.7, as elsewhere on this page.")  # fmt: skip
 
 st.subheader("All encoders")
 st.dataframe(table, hide_index=True, placeholder="–", column_config=described(MEASURES, "%.3f"))

@@ -39,7 +39,8 @@ def answers(empty_store, tmp_path):
             for name in ("vit", "bert") for varies in ("both", "init") for decile in range(1, 11)
         ]),
         "thresholds.parquet": pd.DataFrame([
-            {"encoder": name, "layer": 3, "varies": varies, "threshold": least, "decoder_shared_live": 1 - least}
+            {"encoder": name, "layer": 3, "varies": varies, "threshold": least, "decoder_shared_live": 1 - least,
+             "untrained": 0.0}
             for name in ("vit", "bert") for varies in ("both", "init") for least in (0.0, 0.5, 1.0)
         ]),
         "cell_ranks.parquet": pd.DataFrame({
