@@ -73,7 +73,7 @@ def test_all_datasets_get_the_size_of_the_smallest(here, tmp_path):
     card = tmp_path / "few.yaml"
     card.write_text("few: {kind: blooms, size: 90, seed: 0}")
     plans = consistency_plans(
-        ConsistencyConfig(encoders=("one.yaml",), max_samples=500, datasets=("scenes", str(card)))
+        ConsistencyConfig(encoders=("cards.yaml",), max_samples=500, datasets=("scenes", str(card)))
     )
     assert [plan.suite.max_samples for plan in plans] == [90, 90]
 
@@ -97,4 +97,4 @@ def test_what_cannot_be_compared_is_refused_in_one_sentence(here, changes, messa
 
 def test_one_encoder_is_too_few(command):
     code, _, error = command("consistency", "--encoders", "one.yaml", *TINY[:-2], "--max-samples", "500")
-    assert code == 2 and "consistency needs at least 2 encoders, got 1" in error
+    assert code == 2 and "consistency compares matrices of two or more encoders, got 1" in error
