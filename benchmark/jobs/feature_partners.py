@@ -13,11 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmark.jobs.matrix import FOLD_SEED
 from benchmark.jobs.sides import Layers, Recorded, Side, loaded_pairs
 from benchmark.metrics import held_out_rho_both, max_correlation
 from registry.partners import PARTNERS, partners_path
-
-FOLD_SEED = 0
 
 
 def write_partners(
