@@ -4,6 +4,7 @@ import streamlit as st
 
 from apps import charts_datasets
 from apps.layout import choose_run, described, download_buttons, optional_table, read_table
+from apps.plots import draw
 
 DIGITS = 3
 COLUMNS: dict[str, tuple[str, str]] = {
@@ -47,13 +48,13 @@ def show_consistency() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Cell by cell")
-        st.altair_chart(charts_datasets.scatter(part, first, second, DIGITS), key="scatter",
-                        alt=f"Value of every cell on {first} against {second}.")  # fmt: skip
+        draw(charts_datasets.scatter, part, first, second, DIGITS, key="scatter",
+             alt=f"Value of every cell on {first} against {second}.")  # fmt: skip
     with right:
         st.subheader("Difference")
         title = f"{second} minus {first}"
-        st.altair_chart(charts_datasets.difference_matrix(part, title, DIGITS), key="difference",
-                        alt=f"Difference of every cell, {title}.")  # fmt: skip
+        draw(charts_datasets.difference_matrix, part, title, DIGITS, key="difference",
+             alt=f"Difference of every cell, {title}.")  # fmt: skip
         st.caption("Numbers where the 95 % interval of the difference excludes 0.")
     for name, title, words in (
         ("datasets", "Cross-modal alignment", "The mean of the cells between image and text encoders."),

@@ -27,12 +27,17 @@ def downloads(frame: pd.DataFrame, title: str, digits: int = 3) -> list[Download
     def table() -> Table:
         return _table(frame, title, digits)
 
-    stem = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:80] or "table"
+    name = stem(title)
     return [
-        Download("CSV", f"{stem}.csv", "text/csv", lambda: report.csv(frame)),
-        Download("LaTeX", f"{stem}.tex", "application/x-tex", lambda: (latex.table(table()) + "\n").encode()),
-        Download("Markdown", f"{stem}.md", "text/markdown", lambda: (markdown.table(table()) + "\n").encode()),
+        Download("CSV", f"{name}.csv", "text/csv", lambda: report.csv(frame)),
+        Download("LaTeX", f"{name}.tex", "application/x-tex", lambda: (latex.table(table()) + "\n").encode()),
+        Download("Markdown", f"{name}.md", "text/markdown", lambda: (markdown.table(table()) + "\n").encode()),
     ]
+
+
+def stem(title: str) -> str:
+    """Return the name of a file, without its ending, for something with this title."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:80] or "table"
 
 
 def _table(frame: pd.DataFrame, title: str, digits: int) -> Table:

@@ -5,6 +5,7 @@ import streamlit as st
 
 from apps import charts_drift, drift
 from apps.layout import choose_run, described, download_buttons, escaped, optional_table, read_table
+from apps.plots import draw
 from benchmark.metrics.describe import AGGREGATES
 
 DIGITS = 3
@@ -49,8 +50,8 @@ def _changes(told: pd.DataFrame) -> None:
         with side:
             st.markdown(f"**{escaped(row['variant'])}**: {row['moved']} of {row['tested']} moved")
             part = told[told["variant"] == row["variant"]]
-            st.altair_chart(
-                charts_drift.changes(part, top, DIGITS), key=f"drift-{i}",
+            draw(
+                charts_drift.changes, part, top, DIGITS, key=f"drift-{i}",
                 alt=f"Change of every cell on {row['variant']}; the table below has the same values.",
             )  # fmt: skip
     if (told["outcome"] == drift.FIXED).any():
@@ -68,8 +69,8 @@ def _correspondence(same: pd.DataFrame) -> None:
         "How much of each encoder's features on the plain data is found again in the SAEs of a variant, over the "
         "samples that both have. Grey is the ceiling: other seeds on the plain data. Compare circles with circles."
     )
-    st.altair_chart(
-        charts_drift.correspondence(same, DIGITS), key="correspondence",
+    draw(
+        charts_drift.correspondence, same, DIGITS, key="correspondence",
         alt="Share of each encoder's features found again on every variant, with its interval.",
     )  # fmt: skip
     with st.expander("As a table"):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from apps import cache_features, charts_features, feature, features
 from apps.features import SUMMARY
 from apps.layout import STORE, described, download_buttons, escaped, sentence
+from apps.plots import draw
 
 WIDTH = 98
 """Pixels of a picture: eight strongest samples in a row, four in a card."""
@@ -104,8 +105,8 @@ def _figures(table: pd.DataFrame, number: int, n_samples: int) -> None:
 def _activations(values: NDArray[np.float32], title: str) -> None:
     """Show how a feature's activations are distributed."""
     bins = feature.histogram(values)
-    st.altair_chart(
-        charts_features.activations(bins, feature.quarters(values)), key="activations",
+    draw(
+        charts_features.activations, bins, feature.quarters(values), key="activations",
         alt=f"Histogram of {len(values):,} activations between 0 and {values.max():.3f}.",
     )  # fmt: skip
     st.caption("Samples on which the feature is active; dashed: the quartiles of its activations.")

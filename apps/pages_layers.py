@@ -4,6 +4,7 @@ import streamlit as st
 
 from apps import charts_layers
 from apps.layout import choose_run, described, download_buttons, escaped, optional_table, read_table
+from apps.plots import draw
 from benchmark.metrics.caveats import caveats, decimals
 from benchmark.metrics.describe import MEASURES
 
@@ -33,8 +34,8 @@ columns = st.columns(2, gap="large")
 for i, (pair, part) in enumerate(zip(chosen, shown, strict=True)):
     with columns[i % 2]:
         st.markdown(f"**{escaped(pair)}**")
-        st.altair_chart(
-            charts_layers.layer_heatmap(part, measure, known[measure][0], digits, max(top, 1e-9)), key=f"layers-{i}",
+        draw(
+            charts_layers.layer_heatmap, part, measure, known[measure][0], digits, max(top, 1e-9), key=f"layers-{i}",
             alt=f"{known[measure][0]} of every layer of {pair}; the table below has the same values.",
         )  # fmt: skip
 if not chosen:

@@ -1,13 +1,15 @@
 """Page: which encoder shares how much with which class of encoders, and which of them really differ."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from apps import board, cache, charts, data
 from apps.layout import STORE, all_runs, described, download_buttons, empty_store, escaped, sentence
+from apps.plots import draw
 from benchmark.metrics.describe import AGGREGATES, BOARD, QUALITY
 
 FILTERS = {"kind": "Class", "modality": "Modality", "family": "Family", "size": "Size", "codes": "Codes"}
@@ -23,10 +25,10 @@ class Comparisons(NamedTuple):
     failed: list[str]
 
 
-def choose_comparisons(runs: pd.DataFrame) -> Comparisons:
+def choose_comparisons(runs: pd.DataFrame, place: DeltaGenerator) -> Comparisons:
     """Let the user choose comparisons, by default the newest one, and read their tables."""
     labels = {run["run_id"]: f"{run['suite']} · {run['dataset']}" for run in runs.to_dict("records")}
-    chosen = st.multiselect(
+    chosen = place.multiselect(
         "Comparisons", list(labels), default=list(labels)[:1], format_func=lambda i: labels.get(i, i), key="runs",
         bind="query-params", help="The newest comparison of every suite and dataset.",
     )  # fmt: skip
@@ -48,17 +50,19 @@ def choose_comparisons(runs: pd.DataFrame) -> Comparisons:
     return found
 
 
-def choose_figures(given: Comparisons, measures: Mapping[str, tuple[str, str]]) -> tuple[pd.DataFrame, str]:
+def choose_figures(
+    given: Comparisons, measures: Mapping[str, tuple[str, str]], places: Sequence[DeltaGenerator]
+) -> tuple[pd.DataFrame, str]:
     """Let the user choose samples, layers, seed and measure; return the board of all encoders and the measure."""
     boards = pd.concat(given.boards, ignore_index=True)
-    row = st.container(horizontal=True)
-    recorded_on = row.selectbox("Samples", data.choices(boards, "recorded_on"), key="samples", bind="query-params")
-    aggregate = row.selectbox(
+    samples, layers, one_seed = places
+    recorded_on = samples.selectbox("Samples", data.choices(boards, "recorded_on"), key="samples", bind="query-params")
+    aggregate = layers.selectbox(
         "Layers", data.choices(boards, "aggregate"), key="layers", bind="query-params",
         format_func=lambda name: AGGREGATES.get(name, (name,))[0],
     )  # fmt: skip
     seeds = data.choices(boards, "seed")
-    seed = row.selectbox("Seed", seeds, key="seed", bind="query-params", format_func=lambda name: name or "all")
+    seed = one_seed.selectbox("Seed", seeds, key="seed", bind="query-params", format_func=lambda name: name or "all")
     measure = st.segmented_control(
         "Measure", list(measures), default="crossfit", required=True, key="measure", bind="query-params", wrap=True,
         format_func=lambda name: measures[name][0], help="The cross-fitted value alone has intervals and groups.",
@@ -76,14 +80,16 @@ def choose_figures(given: Comparisons, measures: Mapping[str, tuple[str, str]]) 
 
 def filter_encoders(everything: pd.DataFrame, failed: list[str]) -> pd.DataFrame:
     """Let the user filter by what encoders are; say how many are shown, and which failed."""
-    row, picked = st.container(horizontal=True), {}
-    for name, label in FILTERS.items():
-        options = board.options(everything, name)
-        if len(options) > 1:
-            picked[name] = row.multiselect(label, options, key=name, bind="query-params")
+    offered = {name: options for name in FILTERS if len(options := board.options(everything, name)) > 1}
+    picked = {}
+    if offered:
+        with st.expander("Filters", expanded=any(name in st.query_params for name in offered)):
+            row = st.container(horizontal=True)
+            for name, options in offered.items():
+                picked[name] = row.multiselect(FILTERS[name], options, key=name, bind="query-params")
     shown = board.filtered(everything, picked)
     lost = f"{len(failed)} failed: {escaped(', '.join(failed))}" if failed else "none failed"
-    st.caption(f"{len(shown)} of {len(everything)} encoders shown, {lost}.")
+    st.caption(f"{len(shown)} of {len(everything)} encoders shown, {lost}. Ordered by their share with all others.")
     if shown.empty:
         st.info("No encoder is left by these filters.")
         st.stop()
@@ -107,35 +113,17 @@ st.title("Leaderboard")
 newest = board.newest_comparisons(all_runs())
 if newest.empty:
     empty_store("finished comparison", "make compare")
-given = choose_comparisons(newest)
+first, *others = st.columns([3, 1, 1, 1])
+given = choose_comparisons(newest, first)
 cells = pd.concat(given.cells, ignore_index=True)
 measures = data.measures(cells)
-everything, measure = choose_figures(given, measures)
+everything, measure = choose_figures(given, measures, others)
 shown = filter_encoders(everything, given.failed)
 compared = cells[cells.recorded_on.isin(shown.recorded_on)]
 for caveat in data.warnings(compared):
     st.warning(caveat, icon=":material/warning:")
 digits = data.digits(compared)
 
-if measure == "crossfit":
-    panels = {name: BOARD[name][0] for name in PANELS if shown[name].notna().any()}
-    intervals = board.intervals(shown, list(panels))
-    # Three in a row, each row of its own: a narrow screen then keeps the order.
-    sides = [side for _ in range(0, len(panels), 3) for side in st.columns(3)]
-    for side, (name, title) in zip(sides, panels.items(), strict=False):
-        with side:
-            st.markdown(f"**{title}**", help=BOARD[name][1])
-            st.altair_chart(
-                charts.forest(intervals[intervals["column"] == name], title, digits), key=f"forest-{name}",
-                alt=f"{title}: a dot with its 95 % interval for each encoder; the table below has the same values.",
-            )  # fmt: skip
-    st.caption(
-        "Blue: vision, orange: VLM, green: text. "
-        "Dots: means over seeds and over the encoders of a class. Lines: 95 % intervals that resample seeds and groups "
-        "of samples together. Encoders that share a group do not differ at 5 % (Holm's method over all pairs)."
-    )
-else:
-    st.caption(f"{measures[measure][1]} It has no interval of its own.")
 table = board.display(shown, digits)
 rows = st.dataframe(
     table, hide_index=True, placeholder="–", column_config=columns(table, digits), on_select="rerun",
@@ -149,3 +137,24 @@ if rows:
     st.dataframe(side_by_side.rename(index=lambda name: words[name][0]), placeholder="–")
 else:
     st.caption("Select rows to see encoders side by side.")
+
+if measure == "crossfit":
+    st.subheader("Encoders with their intervals")
+    panels = {name: BOARD[name][0] for name in PANELS if shown[name].notna().any()}
+    intervals = board.intervals(shown, list(panels))
+    # Three in a row, each row of its own: a narrow screen then keeps the order.
+    sides = [side for _ in range(0, len(panels), 3) for side in st.columns(3)]
+    for side, (name, title) in zip(sides, panels.items(), strict=False):
+        with side:
+            st.markdown(f"**{title}**", help=BOARD[name][1])
+            draw(
+                charts.forest, intervals[intervals["column"] == name], title, digits, key=f"forest-{name}",
+                alt=f"{title}: a dot with its 95 % interval for each encoder; the table above has the same values.",
+            )  # fmt: skip
+    st.caption(
+        "Blue: vision, orange: VLM, green: text. "
+        "Dots: means over seeds and over the encoders of a class. Lines: 95 % intervals that resample seeds and groups "
+        "of samples together. Encoders that share a group do not differ at 5 % (Holm's method over all pairs)."
+    )
+else:
+    st.caption(f"{measures[measure][1]} It has no interval of its own.")

@@ -7,6 +7,7 @@ import streamlit as st
 
 from apps import cache, charts, data
 from apps.layout import STORE, choose_compare_run, choose_part, described, download_buttons, escaped, read
+from apps.plots import draw
 from benchmark.metrics.describe import CEILING, CELL_COLUMNS
 
 ORDERS = {"class": "By class", "family": "By family", "clustered": "Clustered"}
@@ -39,8 +40,8 @@ elif by == "clustered":
 digits = data.digits(shown)
 chart, words = st.columns([3, 1], gap="large")
 with chart:
-    event = st.altair_chart(
-        charts.heatmap(shown, measure, order, digits), key="matrix", on_select="rerun", selection_mode=charts.CELL,
+    event = draw(
+        charts.heatmap, shown, measure, order, digits, key="matrix", selection=charts.CELL,
         alt=f"{measures[measure][0]} of {len(order)} encoders as a heatmap; the table below has the same values.",
     )  # fmt: skip
     st.caption("Click a cell to see the pair: both directions, layers and the features that match best.")

@@ -18,6 +18,7 @@ from apps.layout import (
     read,
     sentence,
 )
+from apps.plots import draw
 from benchmark.metrics.describe import MEASURES
 
 SHOWN, SAMPLES = 10, 6  # best-matched features, and samples of each side
@@ -52,8 +53,8 @@ with right:
     first = shown.iloc[0]
     matrix = matrix[(matrix.recorded_on == first.recorded_on) & (matrix["aggregate"] == first["aggregate"])]
     seeds = pair.seed_pairs(matrix, source, target)
-    st.altair_chart(
-        charts.seed_pairs(seeds, digits), key="seeds",
+    draw(
+        charts.seed_pairs, seeds, digits, key="seeds",
         alt="Cross-fitted value of every pair of seeds with its interval, both ways.",
     )  # fmt: skip
     st.caption("Each line is a pair of seeds: the cross-fitted value and its 95 % interval over groups of samples.")
@@ -64,10 +65,12 @@ if by_layer:
     top = max(max(float(part["crossfit"].max()) for part in by_layer), 1e-9)
     for column, part in zip(st.columns(2, gap="large"), by_layer, strict=False):
         way = f"{part['source'].iloc[0]} → {part['target'].iloc[0]}"
-        column.altair_chart(
-            charts_layers.layer_heatmap(part, "crossfit", MEASURES["crossfit"][0], digits, top), key=f"layers {way}",
-            alt=f"Cross-fitted value of every layer of {way}; the page on layers has the same values as a table.",
-        )  # fmt: skip
+        with column:
+            draw(
+                charts_layers.layer_heatmap, part, "crossfit", MEASURES["crossfit"][0], digits, top,
+                key=f"layers {way}",
+                alt=f"Cross-fitted value of every layer of {way}; the page on layers has the same values as a table.",
+            )  # fmt: skip
     st.caption("Orange: the best target layer of each source layer, of the newest comparison of layers with this pair.")
 else:
     st.info("No comparison of layers of this suite and dataset has this pair; this command makes one.")

@@ -18,6 +18,7 @@ from apps.layout import (
     read,
     sentence,
 )  # fmt: skip
+from apps.plots import draw
 from apps.sharedness import TOP, groups, sharedness
 
 SHOWN, SAMPLES = 10, 7  # features with their samples
@@ -54,8 +55,8 @@ except ValueError as error:
     st.stop()
 
 table = found.features
-st.altair_chart(
-    charts_sharedness.distribution(table), key="distribution",
+draw(
+    charts_sharedness.distribution, table, key="distribution",
     alt="Histogram of the difference of squared correlations over all live features.",
 )  # fmt: skip
 st.caption(

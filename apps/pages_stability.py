@@ -4,6 +4,7 @@ import streamlit as st
 
 from apps import charts_stability
 from apps.layout import choose_run, described, download_buttons, escaped, optional_table, read_table
+from apps.plots import draw
 from benchmark.metrics.caveats import decimals
 
 VARIES = {
@@ -66,18 +67,18 @@ digits = decimals(shown.n_groups)
 left, right = st.columns(2, gap="large")
 with left:
     st.subheader("Seed against seed")
-    st.altair_chart(charts_stability.seeds(shown, measure, MEASURES[measure][0], digits), key="seeds",
-                    alt=f"{MEASURES[measure][0]} of every pair of seeds of {encoder}.")  # fmt: skip
+    draw(charts_stability.seeds, shown, measure, MEASURES[measure][0], digits, key="seeds",
+         alt=f"{MEASURES[measure][0]} of every pair of seeds of {encoder}.")  # fmt: skip
     st.caption(MEASURES[measure][1])
 with right:
     st.subheader("Rare and frequent features")
-    st.altair_chart(charts_stability.deciles(chosen(deciles), DECILES), key="deciles",
-                    alt="Stability by decile of activation frequency; the table below has the values.")  # fmt: skip
+    draw(charts_stability.deciles, chosen(deciles), DECILES, key="deciles",
+         alt="Stability by decile of activation frequency; the table below has the values.")  # fmt: skip
 thresholds = optional_table(run, "thresholds.parquet")
 if thresholds is not None:
     st.subheader("Matched share against the threshold")
-    st.altair_chart(charts_stability.thresholds(chosen(thresholds)), key="thresholds",
-                    alt="Share of the live latents with a partner, by the least cosine.")  # fmt: skip
+    draw(charts_stability.thresholds, chosen(thresholds), key="thresholds",
+         alt="Share of the live latents with a partner, by the least cosine.")  # fmt: skip
     st.caption("One-to-one partners of the decoder's rows under another seed: live latents once trained, all latents "
                "before. Dashed: 0.7, as elsewhere on this page.")  # fmt: skip
 
@@ -98,7 +99,7 @@ if components is not None and smallest is not None:
 ranks, agreement = (optional_table(run, f"{name}.parquet") for name in ("cell_ranks", "rank_agreement"))
 if ranks is not None:
     st.subheader("Ranks under every seed")
-    st.altair_chart(charts_stability.ranks(ranks), key="ranks", alt="Rank of every cell under every seed.")
+    draw(charts_stability.ranks, ranks, key="ranks", alt="Rank of every cell under every seed.")
     st.caption("Each line is a cell of the matrix, source and target; lines that cross are a matter of the seed.")
 if agreement is not None:
     st.dataframe(agreement, hide_index=True, placeholder="–", column_config=described(AGREEMENT, "%.3f"))

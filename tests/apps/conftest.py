@@ -229,3 +229,18 @@ def cells() -> pd.DataFrame:
     found = make_cells()
     assert np.isfinite(found.select_dtypes("number")).all().all()
     return found
+
+
+@pytest.fixture
+def pictures(monkeypatch):
+    """The SVG files of the charts that pages draw, made at once instead of on a click: file name -> content."""
+    found = {}
+    offer = st.download_button
+
+    def make(label, data, name, *rest, **options):
+        if label == "SVG":
+            found[name] = data()
+        return offer(label, data, name, *rest, **options)
+
+    monkeypatch.setattr(st, "download_button", make)
+    return found

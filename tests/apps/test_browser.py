@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -151,9 +152,14 @@ def test_the_leaderboard_shows_what_the_run_holds_and_downloads_it(page, store):
     assert shown["encoder"].tolist() == list(share.index)
     assert shown["Share with all"].astype(float).tolist() == pytest.approx(share.tolist(), abs=5e-4)
     with page.expect_download() as download:
-        page.locator('[data-testid="stDownloadButton"]').first.click()
+        page.locator('[data-testid="stDownloadButton"]').get_by_text("CSV", exact=True).click()
     read = pd.read_csv(io.BytesIO(Path(download.value.path()).read_bytes()))
     assert read.set_index("encoder").share.to_dict() == pytest.approx(share.to_dict())
+    with page.expect_download() as download:
+        page.locator('[data-testid="stDownloadButton"]').get_by_text("SVG", exact=True).first.click()
+    drawn = ElementTree.parse(download.value.path()).getroot()
+    seen = set(chosen[(chosen.column == "share_text") & chosen.value.notna()].encoder)
+    assert seen and seen <= {text.strip() for text in drawn.itertext()}
 
 
 def test_filters_are_kept_in_the_address(page, chromium, store):

@@ -47,7 +47,7 @@ def test_filters_narrow_the_board_and_say_so(store):
     app = opened(FIRST)
     next(box for box in app.multiselect if box.label == "Class").set_value(["vlm"]).run()
     assert set(table(app).index) == {"clip-image", "clip-text"}
-    assert "2 of 4 encoders shown, none failed." in [item.value for item in app.caption]
+    assert any(item.value.startswith("2 of 4 encoders shown, none failed.") for item in app.caption)
     next(box for box in app.multiselect if box.label == "Modality").set_value(["text"]).run()
     assert list(table(app).index) == ["clip-text"]
 
@@ -60,4 +60,5 @@ def test_no_comparison_chosen_is_told(store):
 
 def test_tables_download_as_csv_latex_and_markdown(store):
     app = opened(FIRST)
-    assert [button.proto.label for button in app.get("download_button")] == ["CSV", "LaTeX", "Markdown"]
+    labels = [button.proto.label for button in app.get("download_button")]
+    assert [label for label in labels if label != "SVG"] == ["CSV", "LaTeX", "Markdown"]

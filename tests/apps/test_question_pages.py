@@ -145,3 +145,12 @@ def test_a_drift_run_without_its_tables_is_told_in_a_sentence(empty_store, tmp_p
     log_run(tmp_path, {}, kind="drift", suite="s", dataset="d")
     app = opened("pages_datasets.py")
     assert "has no artifact" in spoken(app).replace("\\", "") and not app.exception
+
+
+@pytest.mark.parametrize(
+    ("page", "count"), [("pages_layers.py", 2), ("pages_stability.py", 4), ("pages_datasets.py", 2)]
+)
+def test_charts_of_every_question_download_as_svg(answers, pictures, page, count):
+    app = opened(page)
+    assert len(pictures) == len(app.get("vega_lite_chart")) == count
+    assert all(picture.startswith(b"<svg") for picture in pictures.values())
