@@ -105,6 +105,30 @@ def display(found: pd.DataFrame, digits: int) -> pd.DataFrame:
     return shown[order + [name for name in ("family", "size", "n_latents", "k", "codes") if (shown[name] != "").any()]]
 
 
+def side_by_side(
+    table: pd.DataFrame, known: Mapping[str, tuple[str, str]]
+) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:
+    """Return rows of `display` turned: a row for each figure among `known`, a column for each encoder.
+
+    Columns: figure, the encoders (with the dataset where one stands twice), and what, which says what the figure is.
+    The second table has the columns' titles and tooltips.
+    """
+    where = table["encoder"].duplicated(keep=False) if "dataset" in table else pd.Series(False, table.index)
+    names = [
+        f"{row['encoder']} · {row['suite']} · {row['dataset']}" if twice else str(row["encoder"])
+        for row, twice in zip(table.to_dict("records"), where, strict=True)
+    ]
+    shown = [name for name in known if name in table]
+    turned = table[shown].set_axis(names).T.set_axis([known[name][0] for name in shown])
+    turned = turned.rename_axis("figure").reset_index().assign(what=[known[name][1] for name in shown])
+    words = {
+        "figure": ("Figure", "What is compared; the last column says what it is."),
+        **{name: (name, "The figures of this encoder.") for name in names},
+        "what": ("What it is", "The figure in words; a click on a cell shows all of it."),
+    }
+    return turned, words
+
+
 def options(found: pd.DataFrame, column: str) -> list[str]:
     """Return the different values of a column as texts, in their order, without empty ones."""
     return [str(value) for value in found[column].dropna().unique() if str(value) != ""]

@@ -3,10 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from apps import charts_drift, drift
-from apps.layout import choose_run, described, download_buttons, escaped, optional_table, read_table
+from apps import charts_drift, drift, tables
+from apps.layout import choose_run, escaped, optional_table, read_table
 from apps.plots import draw
 from benchmark.metrics.describe import AGGREGATES
+from benchmark.metrics.describe import drift as words
 
 DIGITS = 3
 
@@ -38,11 +39,7 @@ def _changes(told: pd.DataFrame) -> None:
         "SAEs trained anew. Orange cells moved: their change is more than other seeds and samples make (q up to 0.05). "
         "Blue ones are within that noise, grey ones are not tested."
     )
-    whole = ("moved", "tested", "n_common")
-    config = described({name: words for name, words in drift.SUMMARY.items() if name not in whole}, f"%.{DIGITS}f")
-    config |= described({name: drift.SUMMARY[name] for name in whole}, "localized")
-    st.dataframe(summary, hide_index=True, placeholder="–", column_config=config)
-    download_buttons(summary, "drift summary", DIGITS)
+    tables.show(summary, words.SUMMARY, "drift summary", DIGITS)
     top = 1.05 * max(float(told[["change", "low", "high"]].abs().max().max()), 0.01)
     # Two in a row, each row of its own: a narrow screen then keeps the order.
     sides = [side for _ in range(0, len(variants), 2) for side in st.columns(2, gap="large")]
@@ -57,9 +54,7 @@ def _changes(told: pd.DataFrame) -> None:
     if (told["outcome"] == drift.FIXED).any():
         st.caption("Grey cells at 0 cannot change: their encoders read nothing that differs.")
     with st.expander("All changes"):
-        table = told.drop(columns=["cell", "own"])
-        st.dataframe(table, hide_index=True, placeholder="–", column_config=described(drift.CHANGE, f"%.{DIGITS}f"))
-        download_buttons(table, "drift changes", DIGITS)
+        tables.show(told.drop(columns=["cell", "own"]), words.CHANGES, "drift changes", DIGITS)
 
 
 def _correspondence(same: pd.DataFrame) -> None:
@@ -74,8 +69,7 @@ def _correspondence(same: pd.DataFrame) -> None:
         alt="Share of each encoder's features found again on every variant, with its interval.",
     )  # fmt: skip
     with st.expander("As a table"):
-        st.dataframe(same, hide_index=True, placeholder="–", column_config=described(drift.SAME, f"%.{DIGITS}f"))
-        download_buttons(same, "drift correspondence", DIGITS)
+        tables.show(same, words.CORRESPONDENCE, "drift correspondence", DIGITS)
 
 
 def _sharedness(delta: pd.DataFrame | None, features: pd.DataFrame | None) -> None:
@@ -86,14 +80,11 @@ def _sharedness(delta: pd.DataFrame | None, features: pd.DataFrame | None) -> No
             "The mean of ρ² to the group that shares minus ρ² to the one that lacks it, weighted by total activation, "
             "cross-fitted, on the plain data and on each variant."
         )
-        st.dataframe(delta, hide_index=True, placeholder="–", column_config=described(drift.CHANGE, f"%.{DIGITS}f"))
-        download_buttons(delta, "drift sharedness", DIGITS)
+        tables.show(delta, words.DELTA, "drift sharedness", DIGITS)
     if features is not None:
         st.subheader("Comparative Sharedness, feature by feature")
         st.caption(
             "Does a feature's partner on the variant have the same Delta? The rows of the plain data, whose partners "
             "are of another seed, are the ceiling."
         )
-        config = described(drift.AGREEMENT, f"%.{DIGITS}f")
-        st.dataframe(features, hide_index=True, placeholder="–", column_config=config)
-        download_buttons(features, "drift sharedness features", DIGITS)
+        tables.show(features, words.DELTA_FEATURES, "drift sharedness features", DIGITS)

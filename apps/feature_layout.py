@@ -8,10 +8,10 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from apps import cache_features, charts_features, feature, features
-from apps.features import SUMMARY
-from apps.layout import STORE, described, download_buttons, escaped, sentence
+from apps import cache_features, charts_features, feature, features, tables
+from apps.layout import STORE, escaped, sentence
 from apps.plots import draw
+from benchmark.metrics.describe.features import ACTIVATIONS, MATCHES, NAMING, SUMMARY
 
 WIDTH = 98
 """Pixels of a picture: eight strongest samples in a row, four in a card."""
@@ -21,13 +21,6 @@ PAGE = "pages_features.py"
 ADDRESS = ("run", "layer", "feature")
 NAMED = ("run_id", "encoder", "seed", "layer", "feature", "name")
 """Columns of a table of names that are no evidence."""
-MATCHES: dict[str, tuple[str, str]] = {
-    "held_out_rho": (
-        "Held-out correlation",
-        "Of partners chosen without the samples that it is taken on: about 0 where nothing is shared.",
-    ),
-    "rho": ("Correlation", "The highest with any feature of the other encoder's layers: biased upward."),
-}
 
 
 def _chosen(runs: pd.DataFrame) -> tuple[dict[str, Any], int, int]:
@@ -111,8 +104,7 @@ def _activations(values: NDArray[np.float32], title: str) -> None:
     )  # fmt: skip
     st.caption("Samples on which the feature is active; dashed: the quartiles of its activations.")
     with st.expander("As a table"):
-        st.dataframe(bins, hide_index=True)
-        download_buttons(bins, title)
+        tables.show(bins, ACTIVATIONS, title)
 
 
 def _gallery(samples: Sequence[feature.Sample]) -> None:
@@ -176,7 +168,7 @@ def _names(run_id: str, layer: int, number: int) -> None:
     st.markdown(f"Name: **{escaped(str(row['name']))}**" if row["name"] else "This feature has no name above chance.")
     evidence = named.head(1).drop(columns=[key for key in NAMED if key in named])
     if len(evidence.columns):
-        st.dataframe(evidence, hide_index=True, placeholder="–", width="content")
+        tables.show(evidence, NAMING, f"name {run_id[:8]} layer {layer} feature {number}")
 
 
 def _partners(found: feature.Comparison | None, run: dict[str, Any], layer: int, number: int) -> None:
@@ -204,8 +196,7 @@ def _partners(found: feature.Comparison | None, run: dict[str, Any], layer: int,
             _beside(row["encoder"], row["run_id"], row["partner_layer"], row["partner"], words)
     with st.expander("As a table"):
         shown = table.drop(columns="run_id")
-        st.dataframe(shown, hide_index=True, column_config=described(MATCHES, "%.3f") | {"partner_layer": "layer"})
-        download_buttons(shown, f"matches {encoder} layer {layer} feature {number}")
+        tables.show(shown, MATCHES, f"matches {encoder} layer {layer} feature {number}")
 
 
 def _twins(others: dict[str, list[str]], run: dict[str, Any], layer: int, number: int) -> None:

@@ -12,23 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import registry
+from benchmark.metrics.describe.features import NAMING
 
-SUMMARY: dict[str, tuple[str, str]] = {
-    "feature": ("Feature", "The number of the feature within its layer."),
-    "S": ("S", "Total activation: the sum of the feature's activations over all samples, its weight in wMPPC."),
-    "frequency": ("Active samples", "The number of samples on which the feature is active."),
-    "density": ("Density", "The share of all samples on which the feature is active."),
-    "mean_active": ("Mean when active", "The feature's mean activation over the samples on which it is active."),
-    "hits": ("Captions found", "How many captions of the feature's strongest samples, at most 8, hold the words."),
-    "stability": (
-        "Seed stability",
-        "The highest correlation with any feature of the same layer under another seed, averaged over the other seeds: "
-        "near 1 where every training finds the feature again.",
-    ),
-}
-"""Numeric columns of the table of features: title and description."""
-EVIDENCE = ("typology", "source", "auc", "auc_strong", "auc_words", "auc_image", "p", "runners_up")
-"""Columns of the names' tables that say what a name is and how far to believe it (docs/naming.md)."""
 SORTS = ("hits", "S", "frequency", "mean_active", "stability", "feature")
 """Columns that the table can be sorted by, all but the feature's number with the largest value first."""
 WORDS = re.compile(r"\w+")
@@ -164,4 +149,4 @@ def names(run_id: str, layer: int) -> pd.DataFrame:
     They are those of the newest run of the command `name`.
     """
     found = registry.feature_names(run_id, layer)
-    return found[["feature", "name", *(column for column in EVIDENCE if column in found)]]
+    return found[["feature", "name", *(column for column in NAMING if column in found)]]

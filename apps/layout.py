@@ -40,13 +40,6 @@ def all_runs() -> pd.DataFrame:
     return cache.run_list(st.session_state[STORE])
 
 
-def described(columns: Mapping[str, tuple[str, str]], form: str) -> dict[str, Any]:
-    """Return the configuration of numeric columns whose titles and descriptions are given."""
-    return {
-        name: st.column_config.NumberColumn(title, help=text, format=form) for name, (title, text) in columns.items()
-    }
-
-
 def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Mapping[Any, Any]:
     """Let the user choose a run of a kind, by default the newest finished one; the choice holds on every page.
 

@@ -7,16 +7,19 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from apps import cache_features, feature, features
+from apps import cache_features, feature, features, tables
 from apps.feature_layout import show_feature
-from apps.features import SUMMARY
-from apps.layout import STORE, all_runs, described, download_buttons, empty_store, sentence
+from apps.layout import STORE, all_runs, download_buttons, empty_store, sentence
+from benchmark.metrics.describe.features import SUMMARY
 
 ROW = 44  # Pixels of a row with a picture.
 PAGE = 50  # Features that are shown at a time.
 SHOWN = "features_shown"  # Key of the session's state: the run and layer that the page's address names.
 CLICKS = "features_clicks"  # Key of the session's state: how many features were clicked.
 DENSITIES = (0.0, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)
+COLUMNS = (
+    "image", "feature", "name", "hits", "stability", "caption", "S", "frequency", "density", "mean_active"
+)  # fmt: skip
 LABELS = {"S": "total activation S", "feature": "number"}
 
 
@@ -109,7 +112,10 @@ def choose_features(runs: pd.DataFrame, run: dict[str, Any], layer: int, table: 
             st.caption("No caption has these as whole words; features are shown whose captions have them within words.")
     known = [key for key in features.SORTS if key in table or (key == "hits" and found is not None)]
     sort = row.selectbox(
-        "Order", known, key=f"sort-{'-'.join(known)}", format_func=lambda key: LABELS.get(key, SUMMARY[key][0].lower())
+        "Order",
+        known,
+        key=f"sort-{'-'.join(known)}",
+        format_func=lambda key: LABELS.get(key) or SUMMARY[key][0].lower(),
     )
     shown = features.filtered(table, found=found, name=name, density=density, stability=bounds)
     return features.ordered(shown, sort)
@@ -151,21 +157,15 @@ except ValueError as error:
     st.stop()
 shown = choose_features(runs, run, layer, table)
 part = with_thumbnails(run["run_id"], page_of(shown, len(table)))
-order = [name for name in ("image", "feature", "name", "hits", "stability", "caption", *SUMMARY) if name in part]
-config = described({name: SUMMARY[name] for name in ("S", "mean_active", "stability") if name in part}, "%.2f")
-config |= described({name: SUMMARY[name] for name in ("feature", "frequency", "hits") if name in part}, "localized")
-config |= {
-    "density": st.column_config.NumberColumn(SUMMARY["density"][0], help=SUMMARY["density"][1], format="percent"),
-    "caption": st.column_config.TextColumn("Caption of the strongest sample", width="medium"),
-    "image": st.column_config.ImageColumn("Strongest", width="small", help="The sample that activates it most."),
-    "name": st.column_config.TextColumn("Name"),
-}
+order = [name for name in COLUMNS if name in part]
+config = tables.columns(part[order], SUMMARY, 2, {"density": "percent"}, {"caption": "medium"})
+config["image"] = st.column_config.ImageColumn(SUMMARY["image"][0], help=SUMMARY["image"][1], width="small")
 if part.empty:
     st.info("No feature of this layer is left by these filters.")
     st.stop()
 clicks = st.session_state.get(CLICKS, 0)
 chosen = st.dataframe(
-    part[list(dict.fromkeys(order))], hide_index=True, placeholder="–", column_config=config, row_height=ROW,
+    part[order], hide_index=True, placeholder="–", column_config=config, row_height=ROW,
     height=min(560, 40 + ROW * len(part)), on_select="rerun", selection_mode=["single-row", "single-cell"],
     key=f"features-{clicks}",
 )["selection"]  # fmt: skip

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from apps import charts_layers
-from apps.layout import choose_run, described, download_buttons, escaped, optional_table, read_table
+from apps import charts_layers, tables
+from apps.layout import choose_run, escaped, optional_table, read_table
 from apps.plots import draw
 from benchmark.metrics.caveats import caveats, decimals
-from benchmark.metrics.describe import MEASURES
+from benchmark.metrics.describe import MEASURES, layers
 
 SHOWN = 2  # heatmaps at first
 
@@ -42,27 +42,22 @@ if not chosen:
     st.info("Choose a pair.")
     st.stop()
 
-FLAT = {
-    "flat": ("Flat", "What a matrix of equal values gives."), "value": ("Value", "The figure."),
-    "low": ("Low", "2.5 % point over resampled groups and seeds."), "high": ("High", "97.5 % point."),
-    "chance": ("Chance", "The same figure of shuffled naive values."),
-}  # fmt: skip
-for name, title, words in (
+for name, title, caption, words in (
     ("concentration", "Where cross-modal alignment concentrates",
      "The share of each image-text matrix that lies in the last quarter of the layers: of the sum of its cells, of the "
-     "value of all layers together (parts), and how often the highest cell is there (maximum)."),
+     "value of all layers together (parts), and how often the highest cell is there (maximum).",
+     layers.CONCENTRATION),
     ("diagonal", "Layers under another seed",
-     "How far each layer finds itself, and not other layers, in another training of the same encoder."),
+     "How far each layer finds itself, and not other layers, in another training of the same encoder.",
+     layers.DIAGONAL),
 ):  # fmt: skip
     st.subheader(title)
-    st.caption(words)
+    st.caption(caption)
     table = optional_table(run, f"{name}.parquet")
     if table is None:
         st.info("These pairs have none.")
         continue
-    st.dataframe(table, hide_index=True, placeholder="–", column_config=described(FLAT, f"%.{digits}f"))
-    download_buttons(table, f"layers {name}", digits)
+    tables.show(table, words, f"layers {name}", digits)
 st.subheader("All cells")
 table = cells[[name for name in cells if name not in ("n_samples", "n_groups")]]
-st.dataframe(table, hide_index=True, placeholder="–", column_config=described(known, f"%.{digits}f"))
-download_buttons(table, f"layers {run['suite']} {run['dataset']}", digits)
+tables.show(table, layers.CELLS, f"layers {run['suite']} {run['dataset']}", digits)

@@ -1,16 +1,18 @@
 """Page: which encoder shares how much with which class of encoders, and which of them really differ."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from apps import board, cache, charts, data
-from apps.layout import STORE, all_runs, described, download_buttons, empty_store, escaped, sentence
+from apps import board, cache, charts, data, tables
+from apps.layout import STORE, all_runs, download_buttons, empty_store, escaped, sentence
 from apps.plots import draw
-from benchmark.metrics.describe import AGGREGATES, BOARD, QUALITY
+from benchmark.metrics.describe import AGGREGATES, BOARD
+from benchmark.metrics.describe.leaderboard import beside, figures
+from benchmark.metrics.describe.saes import SAES
 
 FILTERS = {"kind": "Class", "modality": "Modality", "family": "Family", "size": "Size", "codes": "Codes"}
 PANELS = ("share_text", "share_vision", "share_vlm", "asymmetry", "stability")
@@ -96,19 +98,6 @@ def filter_encoders(everything: pd.DataFrame, failed: list[str]) -> pd.DataFrame
     return shown
 
 
-def columns(table: pd.DataFrame, digits: int) -> dict[str, Any]:
-    """Return the configuration of the columns of `board.display`."""
-    config = described({name: BOARD[name] for name in BOARD if name in table}, f"%.{digits}f")
-    config |= described({name: QUALITY[name] for name in board.QUALITY}, "%.3f")
-    for name in board.QUALITY:
-        spread = f"Standard deviation of {QUALITY[name][0]} over seeds."
-        config[f"{name}_sd"] = st.column_config.NumberColumn("±", help=spread, format="%.3f")
-    for name, (title, _) in BOARD.items():
-        config[f"{name}_interval"] = st.column_config.TextColumn("95 % interval", help=f"Of {title.lower()}.")
-        config[f"{name}_group"] = st.column_config.TextColumn("group", help="Encoders that share one do not differ.")
-    return config | {"kind": "class", "n_latents": "latents"}
-
-
 st.title("Leaderboard")
 newest = board.newest_comparisons(all_runs())
 if newest.empty:
@@ -125,16 +114,17 @@ for caveat in data.warnings(compared):
 digits = data.digits(compared)
 
 table = board.display(shown, digits)
+value = "cross-fitted wMPPC" if measure == "crossfit" else f"value of “{measures[measure][0]}”"
+known = figures(value) | {name: SAES[name] for name in board.QUALITY}
 rows = st.dataframe(
-    table, hide_index=True, placeholder="–", column_config=columns(table, digits), on_select="rerun",
-    selection_mode="multi-row", key="board",
+    table, hide_index=True, placeholder="–", column_config=tables.columns(table, SAES | known | beside(known), digits),
+    on_select="rerun", selection_mode="multi-row", key="board",
 )["selection"]["rows"]  # fmt: skip
 download_buttons(table, f"leaderboard {measures[measure][0]}", digits)
 if rows:
     st.subheader("Selected encoders")
-    words = BOARD | {name: QUALITY[name] for name in board.QUALITY}
-    side_by_side = table.iloc[rows].set_index("encoder")[[name for name in words if name in table]].T
-    st.dataframe(side_by_side.rename(index=lambda name: words[name][0]), placeholder="–")
+    chosen, words = board.side_by_side(table.iloc[rows], known)
+    tables.show(chosen, words, "selected encoders", digits)
 else:
     st.caption("Select rows to see encoders side by side.")
 

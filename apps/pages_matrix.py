@@ -5,8 +5,8 @@ import contextlib
 import pandas as pd
 import streamlit as st
 
-from apps import cache, charts, data
-from apps.layout import STORE, choose_compare_run, choose_part, described, download_buttons, escaped, read
+from apps import cache, charts, data, tables
+from apps.layout import STORE, choose_compare_run, choose_part, escaped, read
 from apps.plots import draw
 from benchmark.metrics.describe import CEILING, CELL_COLUMNS
 
@@ -62,13 +62,6 @@ with words:
                 st.markdown(f"**{title}.** {text}")
 
 st.subheader("Cells")
-columns = ["source", "target", *(CELL_COLUMNS | measures)]
-table = shown[[name for name in columns if name in shown]]
-st.dataframe(
-    table, hide_index=True, placeholder="–",
-    column_config={
-        **described(CELL_COLUMNS | measures, f"%.{digits}f"),
-        **described({name: CELL_COLUMNS[name] for name in ("n_samples", "n_groups", "seed_pairs")}, "localized"),
-    },
-)  # fmt: skip
-download_buttons(table, f"cells {run['suite']} {run['dataset']} {run['run_id'][:8]}", digits)
+known = CELL_COLUMNS | measures
+table = shown[["source", "target", *(name for name in known if name in shown)]]
+tables.show(table, known, f"cells {run['suite']} {run['dataset']} {run['run_id'][:8]}", digits)

@@ -4,14 +4,12 @@ from shlex import quote
 
 import streamlit as st
 
-from apps import cache, charts, charts_layers, data, pair
+from apps import cache, charts, charts_layers, data, pair, tables
 from apps.layout import (
     STORE,
     all_runs,
     choose_compare_run,
     choose_part,
-    described,
-    download_buttons,
     escaped,
     gallery,
     named,
@@ -20,6 +18,7 @@ from apps.layout import (
 )
 from apps.plots import draw
 from benchmark.metrics.describe import MEASURES
+from benchmark.metrics.describe.features import MATCHES
 
 SHOWN, SAMPLES = 10, 6  # best-matched features, and samples of each side
 
@@ -43,10 +42,13 @@ table = pair.both_ways(shown, source, target)
 left, right = st.columns(2, gap="large")
 with left:
     st.subheader("Measures")
-    labels = zip(table.columns[1:], ("source → target", "target → source"), strict=False)
-    form = {way: st.column_config.NumberColumn(label, help=way, format=f"%.{digits}f") for way, label in labels}
-    st.dataframe(table, hide_index=True, placeholder="–", column_config=form)
-    download_buttons(table, f"{source} and {target}", digits)
+    words = {
+        "measure": ("Measure", "What was measured between both encoders; the last column says what it is."),
+        f"{target} → {source}": ("Target → source", escaped(f"How much of {target} is found again in {source}.")),
+        f"{source} → {target}": ("Source → target", escaped(f"How much of {source} is found again in {target}.")),
+        "what": ("What it is", "The measure in words; a click on a cell shows all of it."),
+    }
+    tables.show(table, words, f"{source} and {target}", digits)
 with right:
     st.subheader("Seeds")
     matrix = read(cache.matrix, run)
@@ -121,10 +123,4 @@ for match in found.head(SHOWN).to_dict("records"):
         with right:
             side(parts[target], match["partner_layer"], match["partner"], match["partner_density"])
 with st.expander(f"The {len(found)} best matches as a table"):
-    st.dataframe(found, hide_index=True, column_config=described(
-        {"held_out_rho": ("Held-out correlation", "Of partners chosen without the samples that it is taken on."),
-         "rho": ("Correlation", "The highest with any feature of the target."),
-         "density": ("Density", "Share of the samples on which the feature is active."),
-         "partner_density": ("Partner's density", "Share of the samples on which the partner is active.")}, "%.3f",
-    ))  # fmt: skip
-    download_buttons(found, f"best matches {source} in {target}")
+    tables.show(found, MATCHES, f"best matches {source} in {target}")

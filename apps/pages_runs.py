@@ -7,29 +7,11 @@ import pandas as pd
 import streamlit as st
 
 import registry
-from apps import cache_runs, data, run_diff, runs
-from apps.layout import STORE, all_runs, described, download_buttons, empty_store, escaped, sentence
+from apps import cache_runs, data, run_diff, runs, tables
+from apps.layout import STORE, all_runs, download_buttons, empty_store, escaped, sentence
 
 CHOSEN = "chosen"  # Parameter of the page's address: the runs that are looked at.
 KEYS = {"kind": "job", "status": "status", "suite": "suite", "dataset": "data", "encoder": "encoder"}
-COLUMNS = [
-    "kind", "suite", "dataset", "encoder", "seed", "status", "start", "seconds", "signatures", "health", "message",
-    "silent", "link", "run_id", "name",
-]  # fmt: skip
-CONFIG = {
-    "start": st.column_config.DatetimeColumn("start (UTC)", format="YYYY-MM-DD HH:mm:ss", timezone="UTC"),
-    "seconds": st.column_config.NumberColumn("duration (s)", format="%.1f", help="Of a running run, so far."),
-    "signatures": st.column_config.TextColumn(
-        "failure signatures", help="What was found that a result should not be trusted for; empty: not looked at."
-    ),
-    "health": st.column_config.TextColumn("health", help="What `health` found; empty: not looked at."),
-    "run_id": st.column_config.TextColumn("run id", width="medium"),
-    "message": st.column_config.TextColumn("error", width="large"),
-    "silent": st.column_config.NumberColumn(
-        "silent (s)", format="%.0f", help="Seconds since the last heartbeat of a running run; one comes every 30."
-    ),
-    "link": st.column_config.LinkColumn("MLflow", display_text="open"),
-}
 FEW = 1000  # Runs whose table is offered as files.
 
 
@@ -45,13 +27,21 @@ def choose_runs(everything: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
+def columns(shown: pd.DataFrame) -> dict[str, Any]:
+    """Return the configuration of the columns of the table of runs."""
+    title, text = runs.COLUMNS["link"]
+    forms = {"seconds": "%.1f", "silent": "%.0f"}
+    found = tables.columns(shown, runs.COLUMNS, forms=forms, widths={"run_id": "medium", "message": "large"})
+    return found | {"link": st.column_config.LinkColumn(title, help=text, display_text="open")}
+
+
 def show_table(shown: pd.DataFrame) -> list[str]:
     """Show runs as a table in which rows can be selected; return the ids of those that are, as the address says too."""
-    known = [name for name in COLUMNS if name in shown and (shown[name].notna() & (shown[name] != "")).any()]
+    known = [name for name in runs.COLUMNS if name in shown and (shown[name].notna() & (shown[name] != "")).any()]
     asked = st.query_params.get(CHOSEN, "").split(",")
     at = {run_id: i for i, run_id in enumerate(shown["run_id"])}
     event = st.dataframe(
-        shown[known], hide_index=True, column_config=CONFIG, placeholder="", on_select="rerun",
+        shown[known], hide_index=True, column_config=columns(shown[known]), placeholder="", on_select="rerun",
         selection_mode="multi-row", key=f"runs-{hash(tuple(shown['run_id']))}",
         selection_default={"selection": {"rows": [at[run_id] for run_id in asked if run_id in at]}},
     )  # fmt: skip
@@ -93,10 +83,8 @@ def show_run(run: Mapping[Any, Any]) -> None:
             if table.empty:
                 st.caption("None were recorded.")
                 continue
-            st.dataframe(table, hide_index=True, column_config={
-                "value": st.column_config.NumberColumn("value", format="%.4f") if title == "Metrics" else "value"
-            })  # fmt: skip
-            download_buttons(table, f"{title} {run['run_id'][:8]}", 4)
+            words = run_diff.METRICS if title == "Metrics" else run_diff.SETTINGS
+            tables.show(table, words, f"{title} {run['run_id'][:8]}", 4)
 
 
 def noise(run: Mapping[Any, Any], everything: pd.DataFrame) -> dict[str, float]:
@@ -116,6 +104,8 @@ def show_diff(first: Mapping[Any, Any], second: Mapping[Any, Any], everything: p
         f"Left the earlier run, {first['name']} ({labels['left']}); right the later one, {second['name']} "
         f"({labels['right']})."
     ))  # fmt: skip
+    sides = {"left": (labels["left"], "The earlier run."), "right": (labels["right"], "The later run.")}
+    both = f"{first['run_id'][:8]} {second['run_id'][:8]}"
     left, right = details(first), details(second)
     given = run_diff.settings(left, right)
     differs = given[given["differs"]].drop(columns="differs")
@@ -124,10 +114,10 @@ def show_diff(first: Mapping[Any, Any], second: Mapping[Any, Any], everything: p
     if differs.empty:
         st.info("Both runs were given the same: any difference is due to chance or to the machine.")
     else:
-        st.dataframe(differs, hide_index=True, column_config=labels)
-        download_buttons(differs, f"settings {first['run_id'][:8]} {second['run_id'][:8]}")
+        tables.show(differs, run_diff.SETTINGS | sides, f"settings {both}")
     with st.expander(f"The {len(same)} settings that are the same"):
-        st.dataframe(same[["part", "name", "left"]], hide_index=True, column_config={"left": "value"})
+        same = same[["part", "name", "left"]].rename(columns={"left": "value"})
+        tables.show(same, run_diff.SETTINGS, f"same settings {both}")
     st.markdown("**Metrics**")
     found = run_diff.metrics(left, right, run_diff.pooled(noise(first, everything), noise(second, everything)))
     if found.empty:
@@ -135,13 +125,7 @@ def show_diff(first: Mapping[Any, Any], second: Mapping[Any, Any], everything: p
         return
     if not found["in_noise"].notna().any():
         st.caption("The noise of seeds is not known: neither run has several seeds, or they measured different things.")
-    numbers = {name: st.column_config.NumberColumn(label, format="%.4f") for name, label in labels.items()}
-    st.dataframe(
-        found, hide_index=True, placeholder="n/a",
-        column_config=numbers | described(run_diff.NOISE, "%.4f")
-        | described({"in_noise": run_diff.NOISE["in_noise"]}, "%.1f"),
-    )  # fmt: skip
-    download_buttons(found, f"metrics {first['run_id'][:8]} {second['run_id'][:8]}", 4)
+    tables.show(found, run_diff.METRICS | sides, f"metrics {both}", 4, {"in_noise": "%.1f"})
 
 
 st.title("Runs")
@@ -158,7 +142,7 @@ if shown.empty:
     st.stop()
 chosen = show_table(shown)
 if len(shown) <= FEW:
-    download_buttons(shown[[name for name in COLUMNS if name in shown]], "runs", 1)
+    download_buttons(shown[[name for name in runs.COLUMNS if name in shown]], "runs", 1)
 else:
     st.caption(f"Filter to at most {FEW:,} runs to download the table.")
 if links is None:

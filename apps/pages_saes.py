@@ -3,8 +3,10 @@
 import streamlit as st
 
 from apps import cache, data
-from apps.layout import all_runs, choose_compare_run, described, download_buttons, escaped, read
+from apps.layout import all_runs, choose_compare_run, download_buttons, escaped, read
+from apps.tables import columns
 from benchmark.metrics.describe import QUALITY
+from benchmark.metrics.describe.saes import SAES
 
 st.title("SAEs")
 run = choose_compare_run()
@@ -12,8 +14,7 @@ saes = read(cache.saes, run)
 st.caption(f"{len(saes):,} sparse autoencoders of {saes['encoder'].nunique():,} encoders behind this comparison.")
 if gone := data.without_run(saes, all_runs()):
     st.warning(f"The train runs of {escaped(', '.join(gone))} are no longer in this store.")
-columns = ["encoder", "kind", "modality", "family", "seed", "layer", *QUALITY, "d", "n_latents", "k"]
-table = saes[[*columns, "run_id", "model_uri"]]
+table = saes[["encoder", "kind", "modality", "family", "seed", "layer", *SAES]]
 chosen = st.dataframe(
     table,
     hide_index=True,
@@ -21,16 +22,7 @@ chosen = st.dataframe(
     on_select="rerun",
     selection_mode=["single-row", "single-cell"],
     key="saes",
-    column_config={
-        **described(QUALITY, "%.3f"),
-        "l0": st.column_config.NumberColumn(QUALITY["l0"][0], help=QUALITY["l0"][1], format="%.1f"),
-        "dead": st.column_config.NumberColumn(QUALITY["dead"][0], help=QUALITY["dead"][1], format="percent"),
-        "d": st.column_config.NumberColumn("Width", help="Width of the layer that was decomposed."),
-        "n_latents": st.column_config.NumberColumn("Latents", help="Size of the dictionary."),
-        "k": st.column_config.NumberColumn("k", help="Most latents that may be active at once."),
-        "run_id": "Train run",
-        "model_uri": "Registered model",
-    },
+    column_config=columns(table, SAES, forms={"l0": "%.1f", "dead": "percent"}),
 )["selection"]
 st.caption("Click an SAE to see its features.")
 download_buttons(table, f"SAEs {run['suite']} {run['dataset']} {run['run_id'][:8]}")

@@ -3,13 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from apps import cache, charts_sharedness, data, pair
+from apps import cache, charts_sharedness, data, pair, tables
 from apps.layout import (
     STORE,
     all_runs,
     choose_compare_run,
-    described,
-    download_buttons,
     escaped,
     feature_address,
     gallery,
@@ -20,16 +18,9 @@ from apps.layout import (
 )  # fmt: skip
 from apps.plots import draw
 from apps.sharedness import TOP, groups, sharedness
+from benchmark.metrics.describe.sharedness import ASSOCIATION, FEATURES
 
 SHOWN, SAMPLES = 10, 7  # features with their samples
-COLUMNS = {
-    "S_share": ("Weight", "The feature's part of the encoder's total activation."),
-    "rho_shared": ("rho in G", "The lowest held-out correlation over the encoders of G."),
-    "rho_absent": ("rho in H", "The highest held-out correlation over the encoders of H."),
-    "difference": ("Difference", "Squared rho in G minus squared rho in H."),
-    "delta": ("Delta", "Comparative Sharedness: weight times difference."),
-    "p_split": ("p (split)", "Share of all splits of these encoders into groups of these sizes with a Delta as high."),
-}
 
 st.title("Sharedness")
 run = choose_compare_run()
@@ -92,8 +83,7 @@ for row in top.head(SHOWN).to_dict("records"):
                 lines.append(f"{escaped(name)}: [{place}]({address}) at {match['held_out_rho']:.2f}")
         st.caption("Partners: " + "; ".join(lines) + ".")
 with st.expander("All features as a table"):
-    st.dataframe(table, hide_index=True, column_config=described(COLUMNS, "%.4f"))
-    download_buttons(table, f"sharedness of {source}", 4)
+    tables.show(table, FEATURES, f"sharedness of {source}", 4)
 
 st.subheader("Are these the features that text shares?")
 jobs = data.runs_of(all_runs(), "sharedness")
@@ -108,5 +98,4 @@ st.caption(
     "such Deltas correlate by construction, so the value says nothing without its null."
 )
 shown: pd.DataFrame = association
-st.dataframe(shown, hide_index=True, placeholder="–")
-download_buttons(shown, "association of two sharednesses")
+tables.show(shown, ASSOCIATION, "association of two sharednesses")

@@ -17,17 +17,17 @@ class Part(NamedTuple):
 
 
 def both_ways(cells: pd.DataFrame, source: str, target: str) -> pd.DataFrame:
-    """Return one row per measure of cells with both directions in columns: measure, SOURCE → TARGET, its opposite.
+    """Return one row per measure of cells, both directions in columns: measure, SOURCE → TARGET, its opposite, what.
 
-    The cells are of one sample set and aggregate. The cross-fitted value has a second row with its interval, as text.
+    The cells are of one sample set and aggregate; `what` says what the measure is.
     """
     found = cells.set_index(["source", "target"])
     ways = {f"{a} → {b}": (a, b) for a, b in dict.fromkeys([(source, target), (target, source)])}
     rows: list[dict[str, object]] = []
-    for name, (title, _) in measures(cells).items():
+    for name, (title, text) in measures(cells).items():
         values = {way: found[name].get(place, float("nan")) for way, place in ways.items()}
         if pd.Series(values).notna().any():
-            rows.append({"measure": title, **values})
+            rows.append({"measure": title, **values, "what": text})
     return pd.DataFrame(rows)
 
 

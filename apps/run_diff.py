@@ -18,7 +18,9 @@ OURS = "cfg."
 COMMIT = "mlflow.source.git.commit"
 UNTOLD = ("owner", "heartbeat", "error", "failed")
 """Tags that differ between any two runs, or that are results."""
-NOISE: dict[str, tuple[str, str]] = {
+METRICS: dict[str, tuple[str, str]] = {
+    "metric": ("Metric", "The name under which the run logged it; names with slashes end with what it is of."),
+    "value": ("Value", "The latest value that the run logged."),
     "difference": ("Difference", "The second run's value minus the first one's."),
     "noise": (
         "Seed noise",
@@ -30,7 +32,17 @@ NOISE: dict[str, tuple[str, str]] = {
         "The difference divided by the seed noise: within 2 or so, another seed would have made as large a difference.",
     ),
 }
-"""Columns of the table of metrics: title and description."""
+"""Columns of the tables of metrics."""
+SETTINGS: dict[str, tuple[str, str]] = {
+    "part": (
+        "Part",
+        "parameter: what the job was given; revision: of the code; version: of a library; tag: what the run says of "
+        "itself.",
+    ),
+    "name": ("Name", "The name of the setting."),
+    "value": ("Value", "What the run was given."),
+}
+"""Columns of the tables of settings."""
 
 
 def settings(left: RunDetails, right: RunDetails) -> pd.DataFrame:

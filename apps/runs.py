@@ -5,9 +5,31 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from benchmark import report
+from benchmark.metrics.describe.names import NAMES
 
 FILTERS = {"kind": "Kind", "status": "Status", "suite": "Suite", "dataset": "Dataset", "encoder": "Encoder"}
 """Columns that runs are filtered by, and their titles."""
+COLUMNS: dict[str, tuple[str, str]] = {
+    "kind": ("Job", "The command that made the run."),
+    "suite": NAMES["suite"],
+    "dataset": ("Dataset", "The data that the job read."),
+    "encoder": ("Encoder", "The encoder that the run trained SAEs on; empty: the job is about several."),
+    "seed": ("Seed", "The number of the training; empty: the job is about several."),
+    "status": ("Status", "What became of the run, as MLflow has it."),
+    "start": ("Start (UTC)", "When the run began."),
+    "seconds": ("Duration (s)", "How long the run took; of a running run, so far."),
+    "signatures": (
+        "Failure signatures",
+        "What was found that a result should not be trusted for; empty: not looked at.",
+    ),
+    "health": ("Health", "The worst that the command health found; empty: it has not looked at the run."),
+    "message": ("Error", "What went wrong, or which parts failed."),
+    "silent": ("Silent (s)", "Seconds since the last heartbeat of a running run; one comes every 30."),
+    "link": ("MLflow", "Opens the run in MLflow's own interface."),
+    "run_id": ("Run", "The id of the MLflow run."),
+    "name": ("Name", "What the job called the run."),
+}
+"""Columns of the table of runs."""
 TEXTS = ("name", "run_id", "kind", "suite", "dataset", "encoder", "seed", "message", "signatures", "health", "owner")
 """Columns that a text is looked for in."""
 STALE = 600.0

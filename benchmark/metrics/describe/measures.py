@@ -1,7 +1,4 @@
-"""What every measure is, in words: the one place that tables, tooltips and reports take their descriptions from.
-
-Each entry is column name -> (title, one sentence). Nothing is imported here.
-"""
+"""Measures of how much one encoder shares with another, and the columns of the table of cells."""
 
 MEASURES: dict[str, tuple[str, str]] = {
     "crossfit": (
@@ -97,46 +94,3 @@ CEILING = (
     "An encoder against itself compares dictionaries trained with different seeds, the most that two dictionaries of "
     "the same size agree on; it is empty when there is only one seed.",
 )
-
-QUALITY: dict[str, tuple[str, str]] = {
-    "fvu": (
-        "FVU",
-        "Fraction of variance unexplained: squared reconstruction error divided by the squared distance from the "
-        "mean; 0 is perfect, 1 is no better than the mean.",
-    ),
-    "l0": ("L0", "The mean number of active latents a sample."),
-    "dead": ("Dead share", "The share of latents that are active on no sample."),
-    "weight_cv": (
-        "Weight CV",
-        "Coefficient of variation of the latents' total activations (standard deviation divided by mean): large when "
-        "few latents carry most of the weight.",
-    ),
-}
-"""How good one sparse autoencoder is."""
-
-BOARD: dict[str, tuple[str, str]] = {
-    "share_text": (
-        "Share with text",
-        "The mean cross-fitted wMPPC from this encoder to the text-only encoders: how much of it is found again there.",
-    ),
-    "share_vision": ("Share with vision", "The mean cross-fitted wMPPC from this encoder to the vision-only encoders."),
-    "share_vlm": (
-        "Share with VLMs",
-        "The mean cross-fitted wMPPC from this encoder to the towers of vision-language models; of its own model, the "
-        "other tower counts, it itself does not.",
-    ),
-    "share": ("Share with all", "The mean cross-fitted wMPPC from this encoder to all other encoders."),
-    "found": (
-        "Found here",
-        "The mean cross-fitted wMPPC from all other encoders to this one: how much of them is found again here.",
-    ),
-    "asymmetry": (
-        "Asymmetry",
-        "Share with all minus found here: above 0, more of this encoder is found in others than of others in it.",
-    ),
-    "stability": (
-        "Seed stability",
-        "The cross-fitted wMPPC between dictionaries of this encoder trained with different seeds: the ceiling.",
-    ),
-}
-"""Columns of the leaderboard."""

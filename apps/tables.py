@@ -1,0 +1,62 @@
+"""Tables as pages show them: every column has the title and the tooltip that its measure gives it."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
+
+from apps.layout import download_buttons
+from benchmark.metrics.describe.names import NAMES
+
+Words = Mapping[str, tuple[str, str]]
+"""Column -> title and sentence."""
+Width = Literal["small", "medium", "large"]
+TIME = "YYYY-MM-DD HH:mm:ss"
+SMALL = ("p", "p_split", "p_value", "q_value")
+"""Columns that have two digits however small they are."""
+
+
+def columns(
+    table: pd.DataFrame,
+    words: Words,
+    digits: int = 3,
+    forms: Mapping[str, str] | None = None,
+    widths: Mapping[str, Width] | None = None,
+) -> dict[str, Any]:
+    """Return the configuration of a table's columns, by what they hold.
+
+    Args:
+        table: what is shown.
+        words: title and tooltip of its columns; those that name things have `names.NAMES` otherwise. A column of which
+            nothing is known stands under its own name.
+        digits: decimals of numbers that are not whole.
+        forms: column -> another format of its numbers.
+        widths: column -> the width of its text.
+    """
+    found: dict[str, Any] = {}
+    for name in table.columns:
+        if name not in words and name not in NAMES:
+            continue
+        title, text = words[name] if name in words else NAMES[name]
+        kind = table[name].dtype
+        if pd.api.types.is_bool_dtype(kind):
+            found[name] = st.column_config.CheckboxColumn(title, help=text)
+        elif pd.api.types.is_numeric_dtype(kind):
+            form = "localized" if pd.api.types.is_integer_dtype(kind) else f"%.{digits}f"
+            form = "%.2g" if name in SMALL else "%d" if name in NAMES else form
+            found[name] = st.column_config.NumberColumn(title, help=text, format=(forms or {}).get(name, form))
+        elif pd.api.types.is_datetime64_any_dtype(kind):
+            found[name] = st.column_config.DatetimeColumn(title, help=text, format=TIME, timezone="UTC")
+        else:
+            found[name] = st.column_config.TextColumn(title, help=text, width=(widths or {}).get(name))
+    return found
+
+
+def show(
+    table: pd.DataFrame, words: Words, title: str, digits: int = 3, forms: Mapping[str, str] | None = None
+) -> None:
+    """Show a table with its downloads, which keep the names of columns that the artifacts have; see `columns`."""
+    config = columns(table, words, digits, forms)
+    st.dataframe(table, hide_index=True, placeholder="–", column_config=config)
+    download_buttons(table, title, digits)
