@@ -110,7 +110,7 @@ def side_by_side(
 ) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:
     """Return rows of `display` turned: a row for each figure among `known`, a column for each encoder.
 
-    Columns: figure, the encoders (with the dataset where one stands twice), and what, which says what the figure is.
+    Columns: figure, the encoders (with the dataset where one stands twice), and meaning, which says what the figure is.
     The second table has the columns' titles and tooltips.
     """
     where = table["encoder"].duplicated(keep=False) if "dataset" in table else pd.Series(False, table.index)
@@ -120,11 +120,10 @@ def side_by_side(
     ]
     shown = [name for name in known if name in table]
     turned = table[shown].set_axis(names).T.set_axis([known[name][0] for name in shown])
-    turned = turned.rename_axis("figure").reset_index().assign(what=[known[name][1] for name in shown])
+    turned = turned.rename_axis("figure").reset_index().assign(meaning=[known[name][1] for name in shown])
     words = {
         "figure": ("Figure", "What is compared; the last column says what it is."),
         **{name: (name, "The figures of this encoder.") for name in names},
-        "what": ("What it is", "The figure in words; a click on a cell shows all of it."),
     }
     return turned, words
 

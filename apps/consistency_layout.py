@@ -8,6 +8,7 @@ from apps.plots import draw
 from benchmark.metrics.describe import consistency
 
 DIGITS = 3
+FORMS = {"features": "%.1f", "share_freedom": "%.0f", "weighted_share_freedom": "%.0f"}
 
 
 def show_consistency() -> None:
@@ -43,6 +44,6 @@ def show_consistency() -> None:
         if table is not None:
             st.subheader(title)
             st.caption(caption)
-            tables.show(table, words, f"{name} across datasets", DIGITS)
+            tables.show(table, words, f"{name} across datasets", DIGITS, FORMS)
     st.subheader("All differences")
     tables.show(part, consistency.DIFFERENCES, f"differences {chosen}", DIGITS)

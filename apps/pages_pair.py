@@ -46,7 +46,6 @@ with left:
         "measure": ("Measure", "What was measured between both encoders; the last column says what it is."),
         f"{target} → {source}": ("Target → source", escaped(f"How much of {target} is found again in {source}.")),
         f"{source} → {target}": ("Source → target", escaped(f"How much of {source} is found again in {target}.")),
-        "what": ("What it is", "The measure in words; a click on a cell shows all of it."),
     }
     tables.show(table, words, f"{source} and {target}", digits)
 with right:

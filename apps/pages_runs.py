@@ -9,6 +9,7 @@ import streamlit as st
 import registry
 from apps import cache_runs, data, run_diff, runs, tables
 from apps.layout import STORE, all_runs, download_buttons, empty_store, escaped, sentence
+from benchmark.metrics.describe.logged import meaning
 
 CHOSEN = "chosen"  # Parameter of the page's address: the runs that are looked at.
 KEYS = {"kind": "job", "status": "status", "suite": "suite", "dataset": "data", "encoder": "encoder"}
@@ -75,7 +76,9 @@ def show_run(run: Mapping[Any, Any]) -> None:
             st.info("This run recorded no traceback.")
     found = details(run)
     given = run_diff.settings(found, found)[["part", "name", "left"]].rename(columns={"left": "value"})
-    measured = pd.DataFrame({"metric": list(found.metrics), "value": list(found.metrics.values())})
+    measured = pd.DataFrame({
+        "metric": list(found.metrics), "value": list(found.metrics.values()), "meaning": map(meaning, found.metrics)
+    })  # fmt: skip
     left, right = st.columns(2)
     for side, title, table in ((left, "Settings", given), (right, "Metrics", measured)):
         with side:

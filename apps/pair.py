@@ -17,9 +17,9 @@ class Part(NamedTuple):
 
 
 def both_ways(cells: pd.DataFrame, source: str, target: str) -> pd.DataFrame:
-    """Return one row per measure of cells, both directions in columns: measure, SOURCE → TARGET, its opposite, what.
+    """Return one row per measure of cells, both directions in columns: measure, SOURCE → TARGET, its opposite, meaning.
 
-    The cells are of one sample set and aggregate; `what` says what the measure is.
+    The cells are of one sample set and aggregate; `meaning` says what the measure is.
     """
     found = cells.set_index(["source", "target"])
     ways = {f"{a} → {b}": (a, b) for a, b in dict.fromkeys([(source, target), (target, source)])}
@@ -27,7 +27,7 @@ def both_ways(cells: pd.DataFrame, source: str, target: str) -> pd.DataFrame:
     for name, (title, text) in measures(cells).items():
         values = {way: found[name].get(place, float("nan")) for way, place in ways.items()}
         if pd.Series(values).notna().any():
-            rows.append({"measure": title, **values, "what": text})
+            rows.append({"measure": title, **values, "meaning": text})
     return pd.DataFrame(rows)
 
 

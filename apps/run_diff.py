@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.metrics.describe import EXTRAS, MEASURES
+from benchmark.metrics.describe.logged import meaning
 from registry import RunDetails
 
 PARTS = ("parameter", "revision", "version", "tag")
@@ -82,7 +83,7 @@ def metrics(left: RunDetails, right: RunDetails, noise: Mapping[str, float]) -> 
     """Return the metrics of two runs, those first that differ most in units of the noise of seeds.
 
     Columns: metric, left, right, difference (right minus left), noise and in_noise (their ratio; NaN where no noise is
-    known). A metric that only one run has is NaN in the other.
+    known), meaning. A metric that only one run has is NaN in the other.
     """
     names = list(dict.fromkeys([*left.metrics, *right.metrics]))
     table = pd.DataFrame({
@@ -95,7 +96,9 @@ def metrics(left: RunDetails, right: RunDetails, noise: Mapping[str, float]) -> 
     table["in_noise"] = (table["difference"] / table["noise"]).where(table["noise"] > 0)
     keys = table[["in_noise", "difference"]].abs().assign(metric=table["metric"])
     order = keys.sort_values(["in_noise", "difference", "metric"], ascending=[False, False, True]).index
-    return table.loc[order, ["metric", "left", "right", "difference", "noise", "in_noise"]].reset_index(drop=True)
+    table["meaning"] = table["metric"].map(meaning)
+    columns = ["metric", "left", "right", "difference", "noise", "in_noise", "meaning"]
+    return table.loc[order, columns].reset_index(drop=True)
 
 
 def noise_of_cells(matrix: pd.DataFrame) -> dict[str, float]:

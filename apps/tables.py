@@ -13,6 +13,8 @@ Words = Mapping[str, tuple[str, str]]
 """Column -> title and sentence."""
 Width = Literal["small", "medium", "large"]
 TIME = "YYYY-MM-DD HH:mm:ss"
+MEANING = "meaning"
+"""A column with the description of what the row is about; files of the table go without."""
 SMALL = ("p", "p_split", "p_value", "q_value")
 """Columns that have two digits however small they are."""
 
@@ -34,11 +36,12 @@ def columns(
         forms: column -> another format of its numbers.
         widths: column -> the width of its text.
     """
+    words = {**NAMES, MEANING: ("What it is", "The first column in words; a click on a cell shows all of it."), **words}
     found: dict[str, Any] = {}
     for name in table.columns:
-        if name not in words and name not in NAMES:
+        if name not in words:
             continue
-        title, text = words[name] if name in words else NAMES[name]
+        title, text = words[name]
         kind = table[name].dtype
         if pd.api.types.is_bool_dtype(kind):
             found[name] = st.column_config.CheckboxColumn(title, help=text)
@@ -59,4 +62,4 @@ def show(
     """Show a table with its downloads, which keep the names of columns that the artifacts have; see `columns`."""
     config = columns(table, words, digits, forms)
     st.dataframe(table, hide_index=True, placeholder="–", column_config=config)
-    download_buttons(table, title, digits)
+    download_buttons(table.drop(columns=MEANING, errors="ignore"), title, digits)

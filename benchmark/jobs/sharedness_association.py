@@ -13,20 +13,12 @@ COLUMNS = [
     "source", "seed", "shared_with", "beside", "absent_from", "shuffled", "measure", "value", "low", "high", "null",
     "null_low", "null_high", "p_value", "plain", "corrected", "features",
 ]  # fmt: skip
-MEASURES = {
-    "delta": "Spearman's correlation of the two Deltas",
-    "theta": "the same without S",
-    "overlap": "share of the top 1 % of one that is in the other's",
-    "partial": "partial rank correlation of the two rho given S and rho to H (halves of the images)",
-    "beyond": "covariance of their ranks beyond S and rho to H, free of errors of measurement",
-}
-"""Measure -> what it is."""
 
 
 def association_table(
     load: Load, groups: Groups, seed: int, *, texts: Collection[str], folds: int, permutations: int
 ) -> pd.DataFrame:
-    """Return one row per measure of `MEASURES`; none where there is no second group or no permutation.
+    """Return one row per measure of `ASSOCIATION_MEASURES`; none where there is no second group or no permutation.
 
     Of the two groups, the null shuffles the one that reads captions (among `texts`): `shared_with`, unless it reads
     images and `beside` does not. The first three are as published (naive rho). Columns: shuffled (that group); value;

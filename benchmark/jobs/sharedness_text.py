@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmark import report
 from benchmark.jobs.encoder_groups import Groups
-from benchmark.jobs.sharedness_association import MEASURES
+from benchmark.metrics.describe.sharedness import ASSOCIATION_MEASURES
 
 PLANTED = {
     "values": "planted values: captioned above nuisances (AUC)",
@@ -91,7 +91,7 @@ def _association(groups: Groups, table: pd.DataFrame) -> list[str]:
     first = table.iloc[0]
     lines.append(f"  Are the features shared with {first['beside']} those shared with {first['shared_with']}? "
                  f"(absent from {first['absent_from']}; null: samples of {first['shuffled']} shuffled)")  # fmt: skip
-    for measure, words in MEASURES.items():
+    for measure, words in ASSOCIATION_MEASURES.items():
         part = table[table.measure == measure]
         if not len(part):
             continue

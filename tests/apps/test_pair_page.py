@@ -13,7 +13,7 @@ def test_both_directions_stand_side_by_side(store, cells):
     table = app.dataframe[0].value.set_index("measure")
     chosen = data.selection(cells, "heldout", "last").set_index(["source", "target"])
     assert table.loc["Cross-fitted"].tolist()[:2] == [chosen.crossfit["vit", "bert"], chosen.crossfit["bert", "vit"]]
-    assert table.what["Cross-fitted"] == MEASURES["crossfit"][1]
+    assert table.meaning["Cross-fitted"] == MEASURES["crossfit"][1]
     there, back, _ = table.loc["Asymmetry"]
     assert there == -back == pytest.approx(chosen.crossfit["vit", "bert"] - chosen.crossfit["bert", "vit"])
 

@@ -4,11 +4,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from described import undescribed
 
 import registry
 from benchmark.errors import InputError
 from benchmark.jobs.consistency import consistency_plans, matched_rows
 from benchmark.jobs.experiment_configs import ConsistencyConfig
+from benchmark.metrics.describe import consistency as words
 
 TINY = ["--epochs", "1", "--permutations", "2", "--folds", "2", "--k", "4", "--encoders", "kinds.yaml"]
 TABLES = (
@@ -33,6 +35,10 @@ def test_two_datasets_are_compared_whole_and_once(command):
     files = {f"{name}.{kind}" for name in TABLES for kind in ("csv", "parquet")}
     assert files | {"consistency.png", "consistency.txt"} <= {path.name for path in folder.iterdir()}
     tables = {name: registry.table(run.run_id, f"{name}.parquet") for name in TABLES}
+    assert undescribed(run.run_id, {
+        "differences": words.DIFFERENCES, "datasets": words.DATASETS, "agreement": words.AGREEMENT,
+        "typology": words.TYPOLOGY,
+    }) == []  # fmt: skip
     cells = tables["cells"]
     assert cells.n_samples.nunique() == 1 and cells.groupby("dataset").size().to_dict() == {"scenes": 9, "blooms": 9}
     merged = cells.set_index(["dataset", "source", "target"]).crossfit

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from described import undescribed
 
 import registry
 from benchmark.catalog import SuiteCard
@@ -15,6 +16,7 @@ from benchmark.jobs.drift_rows import common_rows, matched_samples, under
 from benchmark.jobs.drift_same import correspondence
 from benchmark.jobs.experiment_configs import DriftConfig
 from benchmark.jobs.sides import Recorded
+from benchmark.metrics.describe import drift as words
 
 N, M = 900, 60
 
@@ -36,6 +38,8 @@ def test_a_drift_run_holds_every_change_with_its_noise(command):
     assert set(same.variant) == {"plain", "flip"} and "same" not in set(same[same.variant == "plain"].pairs)
     assert same[(same.encoder == "tiny-bert") & (same.pairs == "same")].value.min() > 0.9  # captions do not change
     assert set(registry.table(run, "delta.parquet").source) == {"tiny-image"}
+    shown = {"changes": words.CHANGES, "correspondence": words.CORRESPONDENCE, "delta": words.DELTA}
+    assert undescribed(run, shown | {"delta_features": words.DELTA_FEATURES}, hidden=("own",)) == []
     assert (registry.verified(run) / "drift.png").stat().st_size > 5000
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from described import undescribed
 
 import registry
 from benchmark.catalog import EncoderCard
@@ -19,6 +20,7 @@ from benchmark.jobs.layer_summary import (
     pair_table,
     verdict,
 )
+from benchmark.metrics.describe import layers as words
 from benchmark.metrics.layer_fit import crossfit_layers
 from benchmark.metrics.layerwise import null_layers
 
@@ -168,6 +170,8 @@ def test_the_job_compares_two_towers_with_each_other_and_with_themselves(command
     }
     for name in ("layers", "pairs", "concentration", "diagonal"):
         assert len(pd.read_csv(folder / f"{name}.csv")) == len(registry.table(run, f"{name}.parquet")) > 0
+    shown = {"layers": words.CELLS, "concentration": words.CONCENTRATION, "diagonal": words.DIAGONAL}
+    assert undescribed(run, shown, hidden=("n_samples", "n_groups")) == []
 
 
 def test_questions_that_layers_cannot_answer_end_in_one_sentence(command):

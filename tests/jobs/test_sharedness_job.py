@@ -7,6 +7,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from described import undescribed
 from sharing_worlds import world
 
 import registry
@@ -17,6 +18,7 @@ from benchmark.jobs.sharedness_planted import planted_tables
 from benchmark.jobs.sharedness_text import verdict
 from benchmark.jobs.validation_factors import oracle, planted_factors
 from benchmark.metrics.association import reordered
+from benchmark.metrics.describe.sharedness import ASSOCIATION
 from benchmark.reporting.content import Example
 from benchmark.reporting.top_features import TopFeature, page
 from registry.names import TAG, named_tag, names_path
@@ -38,6 +40,7 @@ def test_a_question_is_answered_in_tables_figures_and_a_page(command):
     assert len(top) == features.top.sum() and top.captions.str.len().min() > 0 and "tiny-bert" in top.found_in[0]
     assert set(registry.table(run, "agreement.parquet").way) == {"targets", "source"}
     assert {"delta", "theta", "overlap"} <= set(registry.table(run, "association.parquet").measure)
+    assert undescribed(run, {"association": ASSOCIATION}) == []
     assert {"values", "features"} <= set(registry.table(run, "planted.parquet").measure)
     folder = registry.verified(run)
     assert (folder / "top.png").stat().st_size > 10_000 and "data:image/jpeg" in (folder / "top.html").read_text()

@@ -3,6 +3,7 @@
 import mlflow
 import numpy as np
 import pytest
+from described import undescribed
 from scipy.stats import kendalltau
 
 import registry
@@ -10,6 +11,7 @@ from benchmark.jobs.matrix import FOLD_SEED
 from benchmark.jobs.stability_board import Board, variance
 from benchmark.jobs.stability_pairs import THRESHOLD, Rows, _back, matched
 from benchmark.metrics import crossfit, match_decoders
+from benchmark.metrics.describe import stability as words
 
 TINY = ["--max-samples", "600", "--epochs", "1", "--permutations", "2", "--folds", "2", "--k", "4"]
 TABLES = (
@@ -63,6 +65,10 @@ def test_an_audit_holds_every_table_and_figure_and_is_answered_once(audit):
     )
     assert "53 % on the MLP" in out and "Kendall's tau" in out and "2 seeds say little" in out
     _values_are_those_of_the_pure_functions(run, saes)
+    assert undescribed(run.run_id, {
+        "stability": words.TABLE, "components": words.COMPONENTS, "smallest_difference": words.SMALLEST,
+        "rank_agreement": words.RANKS, "top_features": words.TOP,
+    }) == []  # fmt: skip
 
     before = set(registry.runs(kind="train").run_id)
     assert audit("--seeds", "0,1")[0] == 0

@@ -23,7 +23,7 @@ FEATURES: dict[str, tuple[str, str]] = {
 
 ASSOCIATION_MEASURES: dict[str, str] = {
     "delta": "Spearman's correlation of the two Deltas",
-    "theta": "the same without S",
+    "theta": "Spearman's correlation of the two Deltas without S",
     "overlap": "share of the top 1 % of one that is in the other's",
     "partial": "partial rank correlation of the two rho given S and rho to H (halves of the images)",
     "beyond": "covariance of their ranks beyond S and rho to H, free of errors of measurement",
