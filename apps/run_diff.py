@@ -20,7 +20,7 @@ COMMIT = "mlflow.source.git.commit"
 UNTOLD = ("owner", "heartbeat", "error", "failed")
 """Tags that differ between any two runs, or that are results."""
 METRICS: dict[str, tuple[str, str]] = {
-    "metric": ("Metric", "The name under which the run logged it; names with slashes end with what it is of."),
+    "metric": ("Metric", "The name under which the run logged it; the last column says what it is."),
     "value": ("Value", "The latest value that the run logged."),
     "difference": ("Difference", "The second run's value minus the first one's."),
     "noise": (

@@ -12,16 +12,23 @@ DATASETS: dict[str, tuple[str, str]] = {
     "error": ("Error", "The standard error of the alignment: seeds and samples."),
     "low": ("Low", "The lower end of the 95 % interval of the alignment: seeds and samples."),
     "high": ("High", "The upper end of the 95 % interval of the alignment: seeds and samples."),
-    "naive": ("Naive", "The mean naive wMPPC of the same cells."),
-    "chance": ("Chance level", "The mean over the same cells of the naive wMPPC when samples are shuffled."),
-    "untrained": ("Untrained floor", "The mean cross-fitted wMPPC of the same cells between SAEs before training."),
+    "naive": ("Naive", "The mean naive wMPPC of the cells between an image encoder and a text encoder."),
+    "chance": (
+        "Chance level",
+        "The mean naive wMPPC of the cells between an image encoder and a text encoder when samples are shuffled.",
+    ),
+    "untrained": (
+        "Untrained floor",
+        "The mean cross-fitted wMPPC of the cells between an image encoder and a text encoder before SAEs are trained.",
+    ),
     "ceiling": (
         "Ceiling",
         "The mean cross-fitted wMPPC of encoders against themselves under another seed, over all encoders.",
     ),
     "relative": (
         "Share of the ceiling",
-        "Each of these cells divided by the geometric mean of its two encoders' ceilings, then the mean.",
+        "Each cell between an image encoder and a text encoder divided by the geometric mean of its encoders' own "
+        "cells, then the mean.",
     ),
 }
 """Columns of the table of datasets."""
@@ -56,13 +63,13 @@ AGREEMENT: dict[str, tuple[str, str]] = {
     ),
     "alignment_low": (
         "Alignment, low",
-        "The lower end of its interval; the intervals of all pairs of datasets hold together at 95 %.",
+        "The lower end of the interval of the alignment's difference; those of all pairs of datasets hold together at 95 %.",
     ),
     "alignment_high": (
         "Alignment, high",
-        "The upper end of its interval; the intervals of all pairs of datasets hold together at 95 %.",
+        "The upper end of the interval of the alignment's difference; those of all pairs of datasets hold together at 95 %.",
     ),
-    "alignment_resolved": ("Alignment resolved", "Whether that interval excludes 0."),
+    "alignment_resolved": ("Alignment resolved", "Whether the interval of the difference in alignment excludes 0."),
 }
 """Columns of the table of pairs of datasets."""
 
@@ -70,13 +77,16 @@ AGREEMENT: dict[str, tuple[str, str]] = {
 def _share(name: str, title: str, what: str) -> dict[str, tuple[str, str]]:
     return {
         name: (title, f"{what} with a Delta above 0, of held-out correlations; mean over seeds."),
-        f"{name}_error": (f"{title}, error", "Its standard error: seeds and samples."),
-        f"{name}_freedom": (f"{title}, freedom", "The degrees of freedom of its standard error (Satterthwaite)."),
-        f"{name}_low": (f"{title}, low", "The lower end of its 95 % interval: seeds and samples."),
-        f"{name}_high": (f"{title}, high", "The upper end of its 95 % interval: seeds and samples."),
+        f"{name}_error": (f"{title}, error", f"The standard error of “{title}”: seeds and samples."),
+        f"{name}_freedom": (
+            f"{title}, freedom",
+            f"The degrees of freedom of the standard error of “{title}” (Satterthwaite).",
+        ),
+        f"{name}_low": (f"{title}, low", f"The lower end of the 95 % interval of “{title}”: seeds and samples."),
+        f"{name}_high": (f"{title}, high", f"The upper end of the 95 % interval of “{title}”: seeds and samples."),
         f"{name}_by_chance": (
             f"{title}, by chance",
-            "Its mean over all ways of calling as many of these encoders by either class.",
+            f"The mean of “{title}” over all ways of calling as many of these encoders by either class.",
         ),
     }
 

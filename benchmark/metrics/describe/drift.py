@@ -80,7 +80,7 @@ DELTA: dict[str, tuple[str, str]] = {
         "Comparative Sharedness as a whole on the plain data: the mean of squared rho to G minus squared rho to H, "
         "weighted by total activation, cross-fitted.",
     ),
-    "value": ("On the variant", "The same on the variant."),
+    "value": ("On the variant", "Comparative Sharedness as a whole on the variant, as on the plain data."),
     "positive_plain": ("Delta above 0, plain", "The share of live features whose Delta is above 0 on the plain data."),
     "positive": ("Delta above 0, variant", "The share of live features whose Delta is above 0 on the variant."),
     **_JUDGED,

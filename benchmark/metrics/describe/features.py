@@ -36,9 +36,14 @@ NAMING: dict[str, tuple[str, str]] = {
     ),
     "auc_strong": (
         "AUC, strong",
-        "The same for the strongest quarter of the activations against all other samples: 0.5 is chance.",
+        "How well captions with the name tell the held-out samples of the strongest quarter of the activations from "
+        "all others: 0.5 is chance.",
     ),
-    "auc_words": ("AUC, all words", "The same for name and runners-up together, weighted by their log-odds."),
+    "auc_words": (
+        "AUC, all words",
+        "How well name and runners-up together, weighted by their log-odds, tell held-out samples on which the feature "
+        "fires from the others: 0.5 is chance.",
+    ),
     "auc_image": (
         "AUC, images",
         "How well the contrastive pair's p(name | image) tells the held-out images on which the feature fires: 0.5 is "

@@ -28,7 +28,8 @@ CELLS: dict[str, tuple[str, str]] = {
     "part_high": ("Part, high", "The 97.5 % point of the part when seeds and groups of samples are resampled."),
     "part_chance": (
         "Part, chance",
-        "The same part of the naive value of all layers together when the target's samples are shuffled.",
+        "What of the naive value of all layers together is due to this source and target layer when the target's "
+        "samples are shuffled.",
     ),
     "best": ("Best", "Whether this is the target layer with the source layer's highest cross-fitted value."),
     "seed_pairs": CELL_COLUMNS["seed_pairs"],
@@ -56,7 +57,7 @@ CONCENTRATION: dict[str, tuple[str, str]] = {
     "low": ("Low", "The 2.5 % point of the share when seeds and groups of samples are resampled."),
     "high": ("High", "The 97.5 % point of the share when seeds and groups of samples are resampled."),
     "flat": ("Flat", "The share that a matrix of equal cells gives."),
-    "chance": ("Chance level", "The same share of the naive values of shuffled samples."),
+    "chance": ("Chance level", "The share that naive values of shuffled samples have in the last quarter."),
 }
 """Columns of the table of where cross-modal alignment concentrates."""
 

@@ -99,13 +99,13 @@ _SHAREDNESS = {
 }
 _NAME = {
     "named_share": "The share of the features that fire often enough which have a name.",
-    "shuffled_share": "The same share of features whose samples were shuffled: about 1 % if the threshold holds.",
+    "shuffled_share": "The share of features with a name when samples are shuffled: about 1 % if the threshold holds.",
     "auc": "The mean AUC with which captions with the name tell held-out samples on which a feature fires.",
-    "auc_strong": "The same AUC for the strongest quarter of the activations.",
-    "auc_words": "The same AUC for name and runners-up together.",
-    "auc_shuffled": "The same AUC of names that were found with shuffled samples: about 0.5.",
+    "auc_strong": "The mean AUC with which captions with the name tell the strongest quarter of held-out activations.",
+    "auc_words": "The mean AUC with which name and runners-up tell held-out samples on which a feature fires.",
+    "auc_shuffled": "The mean AUC of names that were found with shuffled samples: about 0.5.",
     "again": "The share of named features that get the same name from the held-out half of the samples.",
-    "again_chance": "The same share where one half's names are dealt out to its features at random.",
+    "again_chance": "The share of features that would get one name from both halves if names were dealt out at random.",
 }
 _OF_JOBS = {
     "layers": _LAYERS,

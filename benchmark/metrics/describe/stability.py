@@ -99,8 +99,8 @@ SMALLEST: dict[str, tuple[str, str]] = {
         "Smallest difference",
         "1.96 √2 times the noise: of two equal cells without a common encoder, one pair in twenty differs by more.",
     ),
-    "low": ("Low", "The lower end of its 95 % interval, by leaving out a seed at a time; empty below three seeds."),
-    "high": ("High", "The upper end of its 95 % interval, by leaving out a seed at a time; empty below three seeds."),
+    "low": ("Low", "The lower end of the 95 % interval of the smallest difference, leaving out a seed at a time."),
+    "high": ("High", "The upper end of the 95 % interval of the smallest difference, leaving out a seed at a time."),
 }
 """Columns of the table of smallest differences."""
 
@@ -130,9 +130,13 @@ TOP: dict[str, tuple[str, str]] = {
     ),
     "by_chance": (
         "By chance",
-        "The same share where features of like total activation exchange their differences of squared correlations.",
+        "The share found on the list, on average, where features of like total activation exchange their differences "
+        "of squared correlations.",
     ),
-    "p_value": ("p", "The share of up to 199 such exchanges that reach the share found, it itself counted among them."),
+    "p_value": (
+        "p",
+        "The share of up to 199 exchanges by chance that reach the share found, it itself counted among them.",
+    ),
     "correlation": (
         "Rank correlation",
         "Spearman's correlation of the features' Delta with that of their most correlated features under the other "
