@@ -63,11 +63,11 @@ AGREEMENT: dict[str, tuple[str, str]] = {
     ),
     "alignment_low": (
         "Alignment, low",
-        "The lower end of the interval of the alignment's difference; those of all pairs of datasets hold together at 95 %.",
+        "The lower end of the interval of the alignment's difference; all such intervals hold together at 95 %.",
     ),
     "alignment_high": (
         "Alignment, high",
-        "The upper end of the interval of the alignment's difference; those of all pairs of datasets hold together at 95 %.",
+        "The upper end of the interval of the alignment's difference; all such intervals hold together at 95 %.",
     ),
     "alignment_resolved": ("Alignment resolved", "Whether the interval of the difference in alignment excludes 0."),
 }
