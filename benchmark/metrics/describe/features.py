@@ -3,7 +3,8 @@
 SUMMARY: dict[str, tuple[str, str]] = {
     "S": (
         "S",
-        "Total activation: the sum of the feature's activations over all recorded samples, its weight in wMPPC.",
+        "Total activation: the sum of the feature's activations over all recorded samples; over the compared ones it "
+        "is the feature's weight in wMPPC.",
     ),
     "frequency": ("Active samples", "The number of recorded samples on which the feature is active."),
     "density": ("Density", "The share of all recorded samples on which the feature is active."),
