@@ -149,7 +149,7 @@ def test_the_leaderboard_shows_what_the_run_holds_and_downloads_it(page, store):
     chosen = board[(board.recorded_on == "heldout") & (board.seed == "") & (board["aggregate"] == "last")]
     share = chosen[chosen.column == "share"].set_index("encoder").value.sort_values(ascending=False)
     shown = tables(page)
-    assert shown["encoder"].tolist() == list(share.index)
+    assert shown["Encoder"].tolist() == list(share.index)
     assert shown["Share with all"].astype(float).tolist() == pytest.approx(share.tolist(), abs=5e-4)
     with page.expect_download() as download:
         page.locator('[data-testid="stDownloadButton"]').get_by_text("CSV", exact=True).click()
@@ -179,7 +179,7 @@ def test_a_click_on_a_cell_opens_the_pair_with_its_numbers_and_pictures(page, st
     page.locator(cell).first.click(force=True)  # the number is drawn above it
     page.wait_for_function("document.querySelector('h1')?.innerText == 'Pair'")
     settled(page)
-    shown = tables(page).set_index("measure")
+    shown = tables(page).set_index("Measure")
     assert float(shown.loc["Cross-fitted"].iloc[0]) == pytest.approx(cells[source, target], abs=5e-4)
     assert float(shown.loc["Cross-fitted"].iloc[1]) == pytest.approx(cells[target, source], abs=5e-4)
     pictures = page.locator('[data-testid="stImage"] img')
