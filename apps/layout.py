@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from apps import cache, cache_features, data
+from apps import address, cache, cache_features, data
 from apps.downloads import downloads
 from benchmark.metrics.describe import AGGREGATES
 from registry import Example
@@ -50,8 +50,9 @@ def described(columns: Mapping[str, tuple[str, str]], form: str) -> dict[str, An
 def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Mapping[Any, Any]:
     """Let the user choose a run of a kind, by default the newest finished one; the choice holds on every page.
 
-    The address of the page names the run (`?run=ID`, or another parameter where a page has two choices). Stops the page
-    when the store has no such run, and shows the command that makes one.
+    The address of the page names the run (`?run=ID`, or another parameter where a page has two choices); one that is
+    opened wins over the choice so far. Stops the page when the store has no such run, and shows the command that makes
+    one.
     """
     found, key = data.runs_of(all_runs(), kind), f"{kind}_run"
     if found.empty:
@@ -59,7 +60,7 @@ def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Ma
     by_id = {run["run_id"]: run for run in found.to_dict("records")}
     finished = found.loc[found["status"] == "FINISHED", "run_id"]
     default = finished.iloc[0] if len(finished) else found["run_id"].iloc[0]
-    wanted = st.session_state.get(key) or st.query_params.get(parameter) or default
+    wanted = address.newly_asked(parameter, key) or st.session_state.get(key) or default
     if wanted not in by_id:
         sentence(st.warning, f"Run {wanted} is no {kind} run of this store, or was deleted; another one is shown")
         wanted = default
@@ -69,7 +70,7 @@ def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Ma
         f"{kind.capitalize()} run", list(labels), key=key, format_func=lambda i: labels.get(i, i),
         persist_state="session",
     )  # fmt: skip
-    st.query_params[parameter] = chosen
+    address.remember(parameter, key, chosen)
     if by_id[chosen]["message"]:
         sentence(st.warning, f"This run reports: {by_id[chosen]['message']}")
     return by_id[chosen]
