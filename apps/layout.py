@@ -5,16 +5,15 @@ Names, tags, captions and error messages are untrusted: they reach the page as t
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from apps import address, cache, cache_features, data
+from apps import address, cache, data
 from apps.downloads import downloads
 from benchmark.metrics.describe import AGGREGATES
-from registry import Example
 
 STORE = "store"
 """Key of the session's state under which `apps/app.py` puts the store's URI."""
@@ -112,20 +111,6 @@ def choose_part(cells: pd.DataFrame, row: Any) -> pd.DataFrame:
     return shown
 
 
-def gallery(examples: Sequence[Example]) -> None:
-    """Show samples side by side: thumbnails with their captions, or captions alone."""
-    if not any(example.jpeg for example in examples):
-        for example in examples:
-            st.markdown(f"- {escaped(example.caption)}")
-        return
-    row = st.container(horizontal=True, gap="small")
-    for example in examples:
-        with row.container(width=110):
-            if example.jpeg:
-                st.image(example.jpeg, width=96)
-            st.caption(escaped(example.caption))
-
-
 def read(table: Callable[[str, str, str], pd.DataFrame], run: Mapping[Any, Any]) -> pd.DataFrame:
     """Return a cached table of a run, or say in one sentence why there is none and stop the page."""
     try:
@@ -153,15 +138,3 @@ def empty_store(what: str, command: str) -> None:
     sentence(st.info, f"There is no {what} in this store yet; this command makes one")
     st.code(command, language="bash")
     st.stop()
-
-
-def named(run_id: str, layer: int, feature: int) -> str:
-    """Return the name of a train run's feature as Markdown to stand behind its number, "" without a name."""
-    found = cache_features.names(st.session_state[STORE], run_id, layer)
-    name = next(iter(found.loc[found.feature == feature, "name"]), "") if len(found) else ""
-    return f" “{escaped(str(name))}”" if name else ""
-
-
-def feature_address(run_id: str, layer: int, feature: int) -> str:
-    """Return the address of a train run's feature, relative to any page of the app, for a link in Markdown."""
-    return f"features?run={run_id}&layer={layer}&feature={feature}"

@@ -5,6 +5,7 @@ from shlex import quote
 import streamlit as st
 
 from apps import cache, charts, charts_layers, data, pair
+from apps.gallery import feature_link, gallery, named
 from apps.layout import (
     STORE,
     all_runs,
@@ -13,8 +14,6 @@ from apps.layout import (
     described,
     download_buttons,
     escaped,
-    gallery,
-    named,
     read,
     sentence,
 )
@@ -99,10 +98,7 @@ st.caption("Held-out correlation: partners are chosen without the samples that i
 
 def side(part: pair.Part, layer: int, feature: int, density: float) -> None:
     """Show one side of a match: a link to the feature, how often it is active, and what activates it most."""
-    st.page_link(
-        "pages_features.py", label=f"**{escaped(part.encoder)}** layer {layer}, feature {feature}",
-        query_params={"run": part.run_id, "layer": str(layer), "feature": str(feature)}, icon=":material/open_in_new:",
-    )  # fmt: skip
+    feature_link(st, f"**{escaped(part.encoder)}** layer {layer}, feature {feature}", part.run_id, layer, feature)
     st.markdown(f"Active on {density:.1%} of the samples{named(part.run_id, layer, feature)}")
     try:
         examples = cache.examples(st.session_state[STORE], part.run_id, layer, (feature,), SAMPLES).get(feature, [])
