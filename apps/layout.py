@@ -82,7 +82,14 @@ def choose_compare_run() -> Mapping[Any, Any]:
 
 def read_table(run: Mapping[Any, Any], name: str) -> pd.DataFrame:
     """Return a cached Parquet artifact of a run, or say in one sentence why there is none and stop the page."""
-    return read(lambda store, run_id, status: cache.table(store, run_id, status, name), run)
+    try:
+        return cache.table(st.session_state[STORE], run["run_id"], run["status"], name)
+    except ValueError as error:
+        if run["status"] in ("RUNNING", "SCHEDULED"):
+            st.info("This run has not ended yet: its tables are written at the end.")
+        else:
+            sentence(st.error, str(error))
+        st.stop()
 
 
 def optional_table(run: Mapping[Any, Any], name: str) -> pd.DataFrame | None:
@@ -109,18 +116,6 @@ def choose_part(cells: pd.DataFrame, row: Any) -> pd.DataFrame:
         st.info("This run compared no layers in this way on these samples; choose another combination.")
         st.stop()
     return shown
-
-
-def read(table: Callable[[str, str, str], pd.DataFrame], run: Mapping[Any, Any]) -> pd.DataFrame:
-    """Return a cached table of a run, or say in one sentence why there is none and stop the page."""
-    try:
-        return table(st.session_state[STORE], run["run_id"], run["status"])
-    except ValueError as error:
-        if run["status"] in ("RUNNING", "SCHEDULED"):
-            st.info("This run has not ended yet: its tables are written at the end.")
-        else:
-            sentence(st.error, str(error))
-        st.stop()
 
 
 def download_buttons(frame: pd.DataFrame, title: str, digits: int = 3) -> None:

@@ -36,7 +36,7 @@ def choose_comparisons(runs: pd.DataFrame, place: DeltaGenerator) -> Comparisons
     for run in runs[runs.run_id.isin(chosen)].to_dict("records"):
         key = st.session_state[STORE], run["run_id"], run["status"]
         try:
-            part, cells, saes = cache.leaderboard(*key), cache.cells(*key), cache.saes(*key)
+            part, cells, saes = (cache.table(*key, f"{name}.parquet") for name in ("leaderboard", "cells", "saes"))
         except ValueError as error:
             sentence(st.warning, str(error))
             continue

@@ -14,7 +14,7 @@ from apps.layout import (
     described,
     download_buttons,
     escaped,
-    read,
+    read_table,
     sentence,
 )
 from apps.plots import draw
@@ -24,7 +24,7 @@ SHOWN, SAMPLES = 10, 6  # best-matched features, and samples of each side
 
 st.title("Pair")
 run = choose_compare_run()
-cells, saes = read(cache.cells, run), read(cache.saes, run)
+cells, saes = read_table(run, "cells.parquet"), read_table(run, "saes.parquet")
 parts = pair.parts(saes)
 row = st.container(horizontal=True)
 source = row.selectbox("Source", list(parts), key="source", bind="query-params", help="Whose features are matched.")
@@ -48,7 +48,7 @@ with left:
     download_buttons(table, f"{source} and {target}", digits)
 with right:
     st.subheader("Seeds")
-    matrix = read(cache.matrix, run)
+    matrix = read_table(run, "matrix.parquet")
     first = shown.iloc[0]
     matrix = matrix[(matrix.recorded_on == first.recorded_on) & (matrix["aggregate"] == first["aggregate"])]
     seeds = pair.seed_pairs(matrix, source, target)

@@ -17,7 +17,7 @@ from apps.layout import (
     download_buttons,
     escaped,
     optional_table,
-    read,
+    read_table,
     sentence,
 )
 from apps.plots import draw
@@ -157,7 +157,7 @@ def show_association(jobs: Sequence[Mapping[Any, Any]], source: str) -> bool:
 
 st.title("Sharedness")
 run = choose_compare_run()
-saes = read(cache.saes, run)
+saes = read_table(run, "saes.parquet")
 parts = pair.parts(saes)
 source, shared, absent = choose_groups(data.encoder_column(saes, "kind"))
 try:

@@ -127,7 +127,7 @@ def tables(page, index=0):
 
 
 def newest(table):
-    return getattr(data, table)(registry.latest("compare"))
+    return data.table(registry.latest("compare"), f"{table}.parquet")
 
 
 def test_every_page_of_the_menu_opens_by_a_click(page):
