@@ -81,10 +81,10 @@ def show_distribution(found: Sharedness) -> None:
         alt="Histogram of the difference of squared correlations over all live features, with that expected by chance.",
     )  # fmt: skip
     st.caption(
-        f"{len(found.features):,} live features of the deepest layer under the first seed. Grey line: chance, the mean "
-        f"over all {found.splits:,} splits of these encoders into groups of these sizes, which is what to expect if G "
-        "and H were no different. Correlations are held out: partners are chosen without the samples that they are "
-        "measured on."
+        f"{len(found.features):,} live features of the deepest layer under the first seed, their partners in any "
+        f"compared layer. Grey line: chance, the mean over all {found.splits:,} splits of these encoders into groups "
+        "of these sizes, which is what to expect if G and H were no different. Correlations are held out: partners are "
+        "chosen without the samples that they are measured on."
     )
 
 
@@ -98,6 +98,7 @@ def show_seeds(jobs: Sequence[Mapping[Any, Any]], source: str, shared: list[str]
     st.markdown("**Under every seed, with the error of the samples**")
     config = described(SEEDS, "%.3f") | described({"positive": SEEDS["positive"]}, "percent")
     config |= described({name: SEEDS[name] for name in ("seed", "live", "significant")}, "localized")
+    st.caption("Of the newest sharedness run with these groups, which looks for partners in the deepest layers alone.")
     st.dataframe(found[list(SEEDS)], hide_index=True, placeholder="–", column_config=config)
     download_buttons(found[list(SEEDS)], f"sharedness of {source} by seed", 4)
     return True

@@ -187,6 +187,37 @@ def test_a_click_on_a_cell_opens_the_pair_with_its_numbers_and_pictures(page, st
     assert all(page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 0)"))
 
 
+def test_a_cell_opens_its_own_pair_whatever_pair_was_looked_at_before(page, store):
+    opened(page, "/pair")
+    box = page.locator('input[aria-label="Source"]')
+    shown = box.input_value()
+    box.click()
+    page.locator('[role="option"]').last.click()
+    page.wait_for_function("location.search.includes('source=')")
+    settled(page)
+    page.locator('[data-testid="stSidebarNavLink"]').filter(has_text="Matrix").click()
+    page.wait_for_function("document.querySelector('h1')?.innerText == 'Matrix'")
+    settled(page)
+    page.locator(f'[aria-roledescription="rect mark"][aria-label*="source: {shown}"]').first.click(force=True)
+    page.wait_for_function("document.querySelector('h1')?.innerText == 'Pair'")
+    settled(page)
+    assert page.locator('input[aria-label="Source"]').input_value() == shown
+
+
+def test_partners_of_shared_features_open_in_the_same_window_and_back_leads_to_them(page, store):
+    opened(page, "/sharedness")
+    links = page.locator('[data-testid="stPageLink"] a')
+    number = links.nth(1).inner_text().split(" at ")[0].split()[-1]
+    links.nth(1).click()
+    page.wait_for_function(f"document.querySelector('h1')?.innerText == 'Feature {number}'")
+    settled(page)
+    assert len(page.context.pages) == 1
+    page.go_back()
+    page.wait_for_function("document.querySelector('h1')?.innerText == 'Sharedness'")
+    settled(page)
+    assert links.count() > 1
+
+
 def click_row(page, row, height, x):
     """Click the table's row at x pixels from its left; the pointer comes from within the table, as a person's does."""
     grid = page.locator('[data-testid="stDataFrame"]').first.bounding_box()
