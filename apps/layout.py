@@ -59,7 +59,10 @@ def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Ma
     by_id = {run["run_id"]: run for run in found.to_dict("records")}
     finished = found.loc[found["status"] == "FINISHED", "run_id"]
     default = finished.iloc[0] if len(finished) else found["run_id"].iloc[0]
-    wanted = address.newly_asked(parameter, key) or st.session_state.get(key) or default
+    so_far = st.session_state.get(key)
+    wanted = address.newly_asked(parameter, key) or so_far or default
+    if wanted not in by_id and so_far in by_id:
+        wanted = so_far  # who goes back before a page is ready brings that page's run along
     if wanted not in by_id:
         sentence(st.warning, f"Run {wanted} is no {kind} run of this store, or was deleted; another one is shown")
         wanted = default

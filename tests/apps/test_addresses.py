@@ -1,6 +1,6 @@
 """What an address names is shown when it is opened, whatever the session had before; then the user's choice holds."""
 
-from apps_pages import choose, opened
+from apps_pages import choose, opened, spoken
 
 MATRIX, PAIR, SAES = "pages_matrix.py", "pages_pair.py", "pages_saes.py"
 
@@ -40,3 +40,10 @@ def test_a_link_that_names_what_widgets_show_by_default_wins_over_the_choice_so_
 def test_an_address_that_names_a_key_of_the_app_is_harmless(store):
     app = opened(MATRIX, store="x", address_page="y", compare_run="z", run=store.compare)
     assert app.selectbox(key="compare_run").value == store.compare and not app.warning
+
+
+def test_a_run_of_another_kind_in_the_address_changes_no_choice_and_is_told_where_there_is_none(store):
+    app = choose(opened(MATRIX), "Compare run", store.few_samples)
+    app = follow(app, SAES, run=store.failed)
+    assert app.selectbox(key="compare_run").value == store.few_samples and "no compare run" not in spoken(app)
+    assert "no compare run" in spoken(opened(MATRIX, run=store.failed))
