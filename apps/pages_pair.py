@@ -20,7 +20,7 @@ from apps.layout import (
 from apps.plots import draw
 from benchmark.metrics.describe import MEASURES
 
-SHOWN, SAMPLES = 10, 6  # best-matched features, and samples of each side
+SHOWN, SAMPLES = 10, 4  # best-matched features, and samples of each side
 
 st.title("Pair")
 run = choose_compare_run()
@@ -98,8 +98,9 @@ st.caption("Held-out correlation: partners are chosen without the samples that i
 
 def side(part: pair.Part, layer: int, feature: int, density: float) -> None:
     """Show one side of a match: a link to the feature, how often it is active, and what activates it most."""
-    feature_link(st, f"**{escaped(part.encoder)}** layer {layer}, feature {feature}", part.run_id, layer, feature)
-    st.markdown(f"Active on {density:.1%} of the samples{named(part.run_id, layer, feature)}")
+    label = f"**{escaped(part.encoder)}** layer {layer}, feature {feature}{named(part.run_id, layer, feature)}"
+    feature_link(st, label, part.run_id, layer, feature)
+    st.markdown(f"Active on {density:.1%} of the samples")
     try:
         examples = cache.examples(st.session_state[STORE], part.run_id, layer, (feature,), SAMPLES).get(feature, [])
     except ValueError as error:
