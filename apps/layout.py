@@ -83,6 +83,16 @@ def choose_compare_run() -> Mapping[Any, Any]:
     return choose_run("compare", "comparison", "make compare")
 
 
+def choose_measure(measures: Mapping[str, tuple[str, str]], words: str | None = None) -> str:
+    """Let the user choose a measure by its title; the choice holds on every page that has the same measure."""
+    if (so_far := st.session_state.get("measure")) is not None and so_far not in measures:
+        del st.session_state["measure"]  # else it stays in the address
+    return st.segmented_control(
+        "Measure", list(measures), default="crossfit", required=True, wrap=True, key="measure", bind="query-params",
+        format_func=lambda name: measures[name][0], help=words,
+    )  # fmt: skip
+
+
 def read_table(run: Mapping[Any, Any], name: str) -> pd.DataFrame:
     """Return a cached Parquet artifact of a run, or say in one sentence why there is none and stop the page."""
     try:

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from apps import board, cache, charts, data
-from apps.layout import STORE, all_runs, described, download_buttons, empty_store, escaped, sentence
+from apps.layout import STORE, all_runs, choose_measure, described, download_buttons, empty_store, escaped, sentence
 from apps.plots import draw
 from benchmark.metrics.describe import AGGREGATES, BOARD, QUALITY
 
@@ -63,10 +63,7 @@ def choose_figures(
     )  # fmt: skip
     seeds = data.choices(boards, "seed")
     seed = one_seed.selectbox("Seed", seeds, key="seed", bind="query-params", format_func=lambda name: name or "all")
-    measure = st.segmented_control(
-        "Measure", list(measures), default="crossfit", required=True, key="measure", bind="query-params", wrap=True,
-        format_func=lambda name: measures[name][0], help="The cross-fitted value alone has intervals and groups.",
-    )  # fmt: skip
+    measure = choose_measure(measures, "The cross-fitted value alone has intervals and groups.")
     found = []
     for part, cells, saes in zip(given.boards, given.cells, given.saes, strict=True):
         if measure == "crossfit":

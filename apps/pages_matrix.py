@@ -5,6 +5,7 @@ import streamlit as st
 from apps import charts, data
 from apps.layout import (
     choose_compare_run,
+    choose_measure,
     choose_part,
     described,
     download_buttons,
@@ -26,10 +27,7 @@ row = st.container(horizontal=True)
 shown = data.with_derived(choose_part(cells, row))
 by = row.selectbox("Order", list(ORDERS), format_func=lambda name: ORDERS[name], key="order", bind="query-params")
 measures = data.measures(shown)
-measure = st.segmented_control(
-    "Measure", list(measures), default="crossfit", required=True, wrap=True, key="measure", bind="query-params",
-    format_func=lambda name: measures[name][0],
-)  # fmt: skip
+measure = choose_measure(measures)
 for caveat in data.warnings(shown):
     st.warning(caveat, icon=":material/warning:")
 

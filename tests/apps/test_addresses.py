@@ -1,6 +1,6 @@
 """What an address names is shown when it is opened, whatever the session had before; then the user's choice holds."""
 
-from apps_pages import choose, opened, spoken
+from apps_pages import FIRST, choose, opened, spoken
 
 MATRIX, PAIR, SAES = "pages_matrix.py", "pages_pair.py", "pages_saes.py"
 
@@ -47,3 +47,12 @@ def test_a_run_of_another_kind_in_the_address_changes_no_choice_and_is_told_wher
     app = follow(app, SAES, run=store.failed)
     assert app.selectbox(key="compare_run").value == store.few_samples and "no compare run" not in spoken(app)
     assert "no compare run" in spoken(opened(MATRIX, run=store.failed))
+
+
+def test_a_measure_holds_on_pages_that_have_it(store):
+    app = opened(MATRIX)
+    for measure, here in (("asymmetry", "crossfit"), ("naive", "naive")):
+        app.segmented_control[0].set_value(measure).run()
+        app = follow(app, FIRST)
+        assert app.segmented_control[0].value == here
+        app = follow(app, MATRIX)

@@ -204,6 +204,18 @@ def test_a_cell_opens_its_own_pair_whatever_pair_was_looked_at_before(page, stor
     assert page.locator('input[aria-label="Source"]').input_value() == shown
 
 
+def test_an_address_names_no_measure_that_its_page_lacks(page, store):
+    for title, kept in (("Naive wMPPC", True), ("Asymmetry", False)):
+        opened(page, "/matrix")
+        page.get_by_text(title, exact=True).first.click()
+        page.wait_for_function("location.search.includes('measure=')")
+        settled(page)
+        page.locator('[data-testid="stSidebarNavLink"]').filter(has_text="Leaderboard").click()
+        page.wait_for_function("document.querySelector('h1')?.innerText == 'Leaderboard'")
+        settled(page)
+        assert ("measure=" in page.evaluate("location.search")) == kept
+
+
 def test_partners_of_shared_features_open_in_the_same_window_and_back_leads_to_them(page, store):
     opened(page, "/sharedness")
     links = page.locator('[data-testid="stPageLink"] a')
