@@ -15,6 +15,7 @@ from benchmark.metrics.describe.leaderboard import beside, figures
 from benchmark.metrics.describe.saes import SAES
 
 FILTERS = {"kind": "Class", "modality": "Modality", "family": "Family", "size": "Size", "codes": "Codes"}
+FILTERED = "board_filtered"  # Key of the session's state: whether any filter was used.
 WHOLE = 40  # Encoders whose table is shown without scrolling.
 PANELS = ("share_text", "share_vision", "share_vlm", "asymmetry", "stability")
 
@@ -83,7 +84,12 @@ def filter_encoders(everything: pd.DataFrame, failed: list[str]) -> pd.DataFrame
     offered = {name: options for name in FILTERS if len(options := board.options(everything, name)) > 1}
     picked = {}
     if offered:
-        with st.expander("Filters", expanded=any(name in st.query_params for name in offered)):
+        # Once used they stay open: clearing one filter is mostly the first step to another.
+        used = st.session_state.get(FILTERED, False) or any(
+            name in st.query_params or st.session_state.get(name) for name in offered
+        )
+        st.session_state[FILTERED] = used
+        with st.expander("Filters", expanded=used):
             row = st.container(horizontal=True)
             for name, options in offered.items():
                 picked[name] = row.multiselect(FILTERS[name], options, key=name, bind="query-params")

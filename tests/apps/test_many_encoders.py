@@ -116,6 +116,14 @@ def test_the_board_shows_all_encoders_and_keeps_their_names_in_place(store):
     assert config["encoder"]["pinned"] is True
 
 
+def test_filters_stay_open_when_one_is_cleared(store):
+    app = opened(FIRST)
+    assert not app.expander[0].proto.expanded
+    for chosen in (["vlm"], []):
+        next(box for box in app.multiselect if box.label == "Class").set_value(chosen).run()
+        assert app.expander[0].proto.expanded
+
+
 def test_the_matrix_divides_classes_and_families_but_not_clusters(store):
     def starts(order: str) -> list[str]:
         tables = [
