@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -144,6 +145,16 @@ def with_thumbnails(run_id: str, shown: pd.DataFrame) -> pd.DataFrame:
     return shown.assign(image=shown["image"].map(urls))
 
 
+def follow_click(key: str, numbers: Sequence[int]) -> None:
+    """Put the feature of the row that was clicked in the table of this key into the address, before the page runs."""
+    chosen = st.session_state[key]["selection"]
+    rows = [*chosen["rows"], *(row for row, _ in chosen["cells"])]
+    if rows:
+        # A table of another key is selected nowhere: the browser remembers what was clicked when the user comes back.
+        st.session_state[CLICKS] = st.session_state.get(CLICKS, 0) + 1
+        st.query_params["feature"] = str(numbers[rows[0]])
+
+
 runs = all_runs()
 if "feature" in st.query_params:
     show_feature(runs)
@@ -164,15 +175,10 @@ if part.empty:
     st.info("No feature of this layer is left by these filters.")
     st.stop()
 clicks = st.session_state.get(CLICKS, 0)
-chosen = st.dataframe(
+key = f"features-{clicks}"
+st.dataframe(
     part[order], hide_index=True, placeholder="–", column_config=config, row_height=ROW,
-    height=min(560, 40 + ROW * len(part)), on_select="rerun", selection_mode=["single-row", "single-cell"],
-    key=f"features-{clicks}",
-)["selection"]  # fmt: skip
-rows = [*chosen["rows"], *(row for row, _ in chosen["cells"])]
+    height=min(560, 40 + ROW * len(part)), on_select=partial(follow_click, key, list(part["feature"])),
+    selection_mode=["single-row", "single-cell"], key=key,
+)  # fmt: skip
 download_buttons(shown.drop(columns="image"), f"features {run['encoder']} seed {run['seed']} layer {layer}")
-if rows:
-    # A table of another key is selected nowhere: the browser remembers what was clicked when the user comes back.
-    st.session_state[CLICKS] = clicks + 1
-    st.query_params["feature"] = str(part["feature"].iloc[rows[0]])
-    st.rerun()
