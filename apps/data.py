@@ -3,7 +3,7 @@
 Functions that read a run raise ValueError with one sentence when what they need is not there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,21 +29,17 @@ SAES = {
 }  # fmt: skip
 
 
-def run_list() -> pd.DataFrame:
-    """Return all runs of the store, newest first: the columns of `registry.runs` and `message`, what went wrong.
+def run_list(*, limit: int | None = None, ids: Collection[str] | None = None, **tags: str) -> pd.DataFrame:
+    """Return runs of the store, newest first: the columns of `registry.runs` and `message`, what went wrong.
 
-    The message is the run's tag `error`, else its tag `failed` (the parts of it that failed).
+    The message is the run's tag `error`, else its tag `failed` (the parts of it that failed). The arguments are those
+    of `registry.runs`; without any, all runs are returned.
     """
-    found = registry.runs()
+    found = registry.runs(limit=limit, ids=ids, **tags)
     message = pd.Series("", found.index, dtype=str)
     for tag in (name for name in ("error", "failed") if name in found):
         message = message.where(message != "", found[tag])
     return found.assign(message=message)
-
-
-def runs_of(runs: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """Return the runs of a kind among `runs`, in the same order."""
-    return runs[runs["kind"] == kind].reset_index(drop=True)
 
 
 def run_label(run: Mapping[Any, Any]) -> str:

@@ -11,13 +11,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from apps import cache, cache_features, data
+from apps import cache, cache_features, data, features, lists
 from apps.downloads import downloads
 from benchmark.metrics.describe import AGGREGATES
 from registry import Example
 
 STORE = "store"
 """Key of the session's state under which `apps/app.py` puts the store's URI."""
+TRAINED = 1000
+"""Train runs of one suite and dataset that are asked of a server."""
 
 
 def escaped(text: str) -> str:
@@ -35,9 +37,34 @@ def sentence(show: Callable[[str], Any], text: str) -> None:
     show(escaped(text[:1].upper() + text[1:] + "."))
 
 
-def all_runs() -> pd.DataFrame:
-    """Return the runs of the session's store, newest first."""
-    return cache.run_list(st.session_state[STORE])
+def runs_of(kind: str, suite: str | None = None, dataset: str | None = None, limit: int = lists.LIMIT) -> pd.DataFrame:
+    """Return the runs of a kind, suite and dataset (None: any) of the session's store, see `lists.run_list`."""
+    return lists.run_list(st.session_state[STORE], kind, suite, dataset, limit).runs
+
+
+def trained_on(suite: str, dataset: str) -> pd.DataFrame:
+    """Return the finished train runs of single encoders on a suite's dataset, newest first."""
+    return features.train_runs(runs_of("train", suite, dataset, TRAINED))
+
+
+def compared_on(suite: str, dataset: str) -> pd.DataFrame:
+    """Return the comparisons of a suite's dataset that are searched for a train run, newest first."""
+    return runs_of("compare", suite, dataset, cache_features.NEWEST)
+
+
+def listed(kind: str | None, noun: str, first: int = lists.LIMIT) -> pd.DataFrame:
+    """Return the newest runs of a kind (None: any); where a server has more than these, say so and offer older ones."""
+    key = f"{kind}_listed"
+    limit = st.session_state.get(key, first)
+    found = lists.run_list(st.session_state[STORE], kind, limit=limit)
+    if not found.whole:
+        row = st.container(horizontal=True, vertical_alignment="center")
+        row.caption(f"The newest {limit:,} {noun}s are listed; the server has older ones.", width="content")
+        row.button(
+            "List older ones", key=f"{key}_more", icon=":material/history:", type="tertiary",
+            on_click=st.session_state.__setitem__, args=(key, 4 * limit),
+        )  # fmt: skip
+    return found.runs
 
 
 def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Mapping[Any, Any]:
@@ -46,13 +73,16 @@ def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Ma
     The address of the page names the run (`?run=ID`, or another parameter where a page has two choices). Stops the page
     when the store has no such run, and shows the command that makes one.
     """
-    found, key = data.runs_of(all_runs(), kind), f"{kind}_run"
+    found, key = listed(kind, f"{kind} run"), f"{kind}_run"
     if found.empty:
         empty_store(noun, command)
     by_id = {run["run_id"]: run for run in found.to_dict("records")}
     finished = found.loc[found["status"] == "FINISHED", "run_id"]
     default = finished.iloc[0] if len(finished) else found["run_id"].iloc[0]
     wanted = st.session_state.get(key) or st.query_params.get(parameter) or default
+    if wanted not in by_id:  # an older one than are listed
+        older = lists.by_id(st.session_state[STORE], [wanted])
+        by_id |= {run["run_id"]: run for run in older[older["kind"] == kind].to_dict("records")}
     if wanted not in by_id:
         sentence(st.warning, f"Run {wanted} is no {kind} run of this store, or was deleted; another one is shown")
         wanted = default

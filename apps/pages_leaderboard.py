@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from apps import board, cache, charts, data, tables
-from apps.layout import STORE, all_runs, download_buttons, empty_store, escaped, sentence
+from apps.layout import STORE, download_buttons, empty_store, escaped, listed, sentence
 from apps.plots import draw
 from benchmark.metrics.describe import AGGREGATES, BOARD
 from benchmark.metrics.describe.leaderboard import beside, figures
@@ -99,7 +99,7 @@ def filter_encoders(everything: pd.DataFrame, failed: list[str]) -> pd.DataFrame
 
 
 st.title("Leaderboard")
-newest = board.newest_comparisons(all_runs())
+newest = board.newest_comparisons(listed("compare", "comparison"))
 if newest.empty:
     empty_store("finished comparison", "make compare")
 first, *others = st.columns([3, 1, 1, 1])

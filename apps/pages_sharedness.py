@@ -6,7 +6,6 @@ import streamlit as st
 from apps import cache, charts_sharedness, data, pair, tables
 from apps.layout import (
     STORE,
-    all_runs,
     choose_compare_run,
     escaped,
     feature_address,
@@ -14,6 +13,7 @@ from apps.layout import (
     named,
     optional_table,
     read,
+    runs_of,
     sentence,
 )  # fmt: skip
 from apps.plots import draw
@@ -86,8 +86,8 @@ with st.expander("All features as a table"):
     tables.show(table, FEATURES, f"sharedness of {source}", 4)
 
 st.subheader("Are these the features that text shares?")
-jobs = data.runs_of(all_runs(), "sharedness")
-jobs = jobs[(jobs.status == "FINISHED") & (jobs.suite == run["suite"]) & (jobs.dataset == run["dataset"])]
+jobs = runs_of("sharedness", run["suite"], run["dataset"])
+jobs = jobs[jobs.status == "FINISHED"]
 association = None if jobs.empty else optional_table(jobs.to_dict("records")[0], "association.parquet")
 if association is None:
     st.info("The paper's key finding is tested, against its null, by this command:")

@@ -20,6 +20,7 @@ from registry.queries import (
     runs,
     table,
 )
+from registry.run_rows import lists_quickly
 from registry.samples import Example, feature_examples, feature_samples, feature_summary, thumbnails
 from registry.store import answers, connect, local_store, without_password
 
@@ -44,6 +45,7 @@ __all__ = [
     "is_here",
     "is_intact",
     "latest",
+    "lists_quickly",
     "load_sae",
     "local_store",
     "log_sae",

@@ -1,6 +1,6 @@
 """Typed queries over runs: what was done, and its tables and features. Nothing here needs torch."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -21,11 +21,22 @@ ERROR = "error.txt"
 """Artifact with the traceback of a run that failed."""
 
 
-def runs(status: str = "", **tags: str) -> pd.DataFrame:
+def runs(
+    status: str = "", *, limit: int | None = None, ids: Collection[str] | None = None, **tags: str
+) -> pd.DataFrame:
     """Return the runs of all experiments that carry these tags (and have this status), newest first.
 
-    Columns: run_id, name, status, start, seconds, experiment_id, the project's tags, and `metrics` (a dict of the
-    latest values). Raises OSError when the store does not answer.
+    Args:
+        status: "": any.
+        limit: the newest so many alone; a server takes milliseconds for every run and metric.
+        ids: of these runs alone; what cannot be an id is left out.
+        tags: their values.
+
+    Returns:
+        Columns run_id, name, status, start, seconds, experiment_id, the project's tags, and `metrics` (a dict of the
+        latest values).
+
+    Raises OSError when the store does not answer.
     """
     rows = [
         {
@@ -38,7 +49,7 @@ def runs(status: str = "", **tags: str) -> pd.DataFrame:
             **{tag: run.tags.get(tag, "") for tag in TAGS},
             "metrics": dict(run.metrics),
         }
-        for run in _found(status, tags)
+        for run in _found(status, tags, limit, ids)
     ]
     columns = ["run_id", "name", "status", "start", "seconds", "experiment_id", *TAGS, "metrics"]
     return pd.DataFrame(rows, columns=columns)
@@ -55,14 +66,17 @@ def latest(kind: str, **tags: str) -> str | None:
     return found[0].run_id if found else None
 
 
-def _found(status: str, tags: Mapping[str, str], limit: int | None = None) -> list[Row]:
+def _found(
+    status: str, tags: Mapping[str, str], limit: int | None = None, ids: Collection[str] | None = None
+) -> list[Row]:
     from mlflow.exceptions import MlflowException
 
     for value in (status, *tags.values()):
         if "'" in value:
             raise ValueError(f"a tag value to search for cannot hold a quote: {value!r}.")
     try:
-        return run_rows(status, tags, TAGS, limit)
+        asked = None if ids is None else sorted({run_id for run_id in ids if run_id.isalnum() and run_id.isascii()})
+        return run_rows(status, tags, TAGS, limit, asked)
     except MlflowException as error:
         raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
 

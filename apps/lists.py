@@ -1,0 +1,96 @@
+"""Lists of runs, behind a cache: all runs of a database, and of a server no more than a page needs.
+
+A database lists thousands of runs within a second, a server takes milliseconds for every run and metric: of a server,
+runs of one kind, or of one kind, suite and dataset, are asked for, the newest of them first.
+"""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+import registry
+from apps import data
+
+FRESH = 10
+"""Seconds that a list is kept."""
+PATIENCE = 10
+"""A list is kept at least so many times as long as it takes to read."""
+LIMIT = 100
+"""Runs of one kind that are asked of a server at first, as comparisons have hundreds of metrics."""
+
+
+class Asked(NamedTuple):
+    """Which runs of a store are asked for; None: any."""
+
+    kind: str | None = None
+    suite: str | None = None
+    dataset: str | None = None
+    limit: int | None = None
+    ids: tuple[str, ...] | None = None
+
+
+class Found(NamedTuple):
+    """Runs, newest first, and whether they are all that there are."""
+
+    runs: pd.DataFrame
+    whole: bool
+
+
+@dataclass
+class _Kept:
+    """A list of runs, when it was read and how many seconds that took."""
+
+    runs: pd.DataFrame | None = None
+    read: float = 0.0
+    taken: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _kept(store: str, asked: Asked) -> _Kept:
+    return _Kept()
+
+
+def _listed(store: str, asked: Asked) -> pd.DataFrame:
+    """Return `data.run_list` of a store, at most `FRESH` seconds old, or `PATIENCE` times what reading it takes."""
+    kept = _kept(store, asked)
+    with kept.lock:  # sessions that come while it is read wait for that one
+        if kept.runs is None or time.monotonic() - kept.read > max(FRESH, PATIENCE * kept.taken):
+            begun = time.monotonic()
+            tags = {"kind": asked.kind, "suite": asked.suite, "dataset": asked.dataset}
+            # MLflow's search cannot ask for a value with a quote: those runs are found among the others.
+            with st.spinner("Listing the runs ..."):
+                kept.runs = data.run_list(
+                    limit=asked.limit,
+                    ids=asked.ids,
+                    **{key: tag for key, tag in tags.items() if tag and "'" not in tag},
+                )
+            kept.read = time.monotonic()
+            kept.taken = kept.read - begun
+        return kept.runs.copy()
+
+
+def run_list(
+    store: str, kind: str | None = None, suite: str | None = None, dataset: str | None = None, limit: int = LIMIT
+) -> Found:
+    """Return the runs of a kind, suite and dataset (None: any): of a database all, of a server the newest `limit`."""
+    if registry.lists_quickly():
+        found, whole = _listed(store, Asked()), True
+    else:
+        found = _listed(store, Asked(kind, suite, dataset, limit + 1))
+        found, whole = found.head(limit), len(found) <= limit
+    for column, value in (("kind", kind), ("suite", suite), ("dataset", dataset)):
+        if value is not None:
+            found = found[found[column] == value]
+    return Found(found.reset_index(drop=True), whole)
+
+
+def by_id(store: str, ids: list[str]) -> pd.DataFrame:
+    """Return those of some runs that are there."""
+    wanted = tuple(sorted(set(ids)))
+    found = _listed(store, Asked() if registry.lists_quickly() else Asked(ids=wanted))
+    return found[found["run_id"].isin(wanted)].reset_index(drop=True)
