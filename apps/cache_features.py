@@ -37,9 +37,11 @@ def names(store: str, run_id: str, layer: int) -> pd.DataFrame:
 
 @st.cache_data(max_entries=128, show_spinner=False)
 def thumbnails(store: str, run_id: str, images: tuple[int, ...]) -> dict[int, bytes]:
-    """Return `registry.thumbnails` of a train run, none where it has none."""
+    """Return `registry.thumbnails` of a train run, none where it has none; raises `registry.Damaged`."""
     try:
         return registry.thumbnails(run_id, images)
+    except registry.Damaged:
+        raise
     except ValueError:
         return {}
 

@@ -74,14 +74,11 @@ def table(run_id: str, name: str) -> pd.DataFrame:
 
 
 def _table(run_id: str, name: str, columns: set[str]) -> pd.DataFrame:
-    try:
-        found = registry.table(run_id, name)
-    except OSError as error:
-        raise ValueError(f"{name} of run {run_id} cannot be read: {error}") from None
+    found = registry.table(run_id, name)
     if missing := sorted(columns - set(found.columns)):
-        raise ValueError(f"{name} of run {run_id} lacks the columns {', '.join(missing)}; run its command again.")
+        raise ValueError(f"'{name}' of run {run_id} lacks the columns {', '.join(missing)}; run its command again.")
     if found.empty:
-        raise ValueError(f"{name} of run {run_id} is empty; run its command again.")
+        raise ValueError(f"'{name}' of run {run_id} is empty; run its command again.")
     return found
 
 

@@ -14,7 +14,7 @@ import streamlit as st
 from apps import cache, cache_features, data, features, lists
 from apps.downloads import downloads
 from benchmark.metrics.describe import AGGREGATES
-from registry import Example
+from registry import Damaged, Example
 
 STORE = "store"
 """Key of the session's state under which `apps/app.py` puts the store's URI."""
@@ -109,9 +109,12 @@ def read_table(run: Mapping[Any, Any], name: str) -> pd.DataFrame:
 
 
 def optional_table(run: Mapping[Any, Any], name: str) -> pd.DataFrame | None:
-    """Return a cached Parquet artifact of a run, None where it has none or an empty one."""
+    """Return a cached Parquet artifact of a run, None where it has none, an empty one, or (told) a damaged one."""
     try:
         return cache.table(st.session_state[STORE], run["run_id"], run["status"], name)
+    except Damaged as error:
+        sentence(st.warning, str(error))
+        return None
     except ValueError:
         return None
 
@@ -157,6 +160,7 @@ def read(table: Callable[[str, str, str], pd.DataFrame], run: Mapping[Any, Any])
             st.info("This run has not ended yet: its tables are written at the end.")
         else:
             sentence(st.error, str(error))
+            st.caption("Choose another run, or run its command again: what is finished and whole is not done again.")
         st.stop()
 
 

@@ -145,7 +145,11 @@ def page_of(shown: pd.DataFrame, total: int) -> pd.DataFrame:
 
 def with_thumbnails(run_id: str, shown: pd.DataFrame) -> pd.DataFrame:
     """Return the table with the strongest sample's picture in place of its number, without pictures if none is kept."""
-    small = cache_features.thumbnails(st.session_state[STORE], run_id, tuple(shown["image"]))
+    try:
+        small = cache_features.thumbnails(st.session_state[STORE], run_id, tuple(shown["image"]))
+    except ValueError as error:
+        sentence(st.warning, str(error))
+        small = {}
     if not small:
         return shown.drop(columns="image")
     urls = {number: f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" for number, jpeg in small.items()}

@@ -47,7 +47,10 @@ def choose_comparisons(runs: pd.DataFrame, place: DeltaGenerator) -> Comparisons
         found.saes.append(saes)
         found.failed.extend(name for name in run["failed"].split(",") if name)
     if not found.boards:
-        st.info("Choose a comparison.")
+        if chosen:
+            st.caption("Run its command again: what is finished and whole is not done again.")
+        else:
+            st.info("Choose a comparison.")
         st.stop()
     return found
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 
 from registry.locations import is_local, local_folder
+from registry.store import reach
 
 BUDGET = 1 << 30
 """Bytes of copies of a server's files."""
@@ -21,7 +22,9 @@ _lock = Lock()
 
 
 def artifact_file(run_id: str, name: str) -> Path:
-    """Return an artifact of a run as a file that is only read; raises ValueError when there is none.
+    """Return an artifact of a run as a file that is only read.
+
+    Raises ValueError when there is none, and OSError for a server that went away: what it holds is not known.
 
     An artifact that was read once is not asked for again: those of a run that has ended do not change.
     """
@@ -34,6 +37,9 @@ def artifact_file(run_id: str, name: str) -> Path:
         if not is_local(location):
             return _copy(store, run_id, name)
     except (MlflowException, OSError) as error:
+        reach()
+        if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+            raise _missing(run_id, name, "the run or the file is not in this store, or was deleted") from None
         raise _missing(run_id, name, str(error).splitlines()[0]) from None
     folder = local_folder(location).resolve()
     path = (folder / name).resolve()

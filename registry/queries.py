@@ -8,6 +8,7 @@ import pandas as pd
 from benchmark.features import Features, load_features
 from registry.files import artifact_file
 from registry.run_rows import Row, pages, run_rows
+from registry.store import StoreError
 
 TAGS = (
     "kind", "suite", "dataset", "encoder", "seed", "key", "failed", "error", "owner", "heartbeat", "signatures",
@@ -78,7 +79,7 @@ def _found(
         asked = None if ids is None else sorted({run_id for run_id in ids if run_id.isalnum() and run_id.isascii()})
         return run_rows(status, tags, TAGS, limit, asked)
     except MlflowException as error:
-        raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
+        raise StoreError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
 
 
 def registered_saes() -> dict[str, str]:
@@ -94,7 +95,7 @@ def registered_saes() -> dict[str, str]:
         search = MlflowClient().search_model_versions
         found = list(pages(search, page=MODELS, filter_string="name LIKE 'sae-%'"))
     except MlflowException as error:
-        raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
+        raise StoreError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
     return dict(sorted((f"models:/{version.name}/{version.version}", str(version.source)) for version in found))
 
 
@@ -123,18 +124,41 @@ def error_text(run_id: str) -> str:
     return artifact_file(run_id, ERROR).read_text(errors="replace")
 
 
+class Damaged(ValueError):
+    """An artifact that is there and cannot be read."""
+
+
 def table(run_id: str, name: str, filters: list[tuple] | None = None) -> pd.DataFrame:
     """Return a Parquet artifact of a run (for a compare run: `matrix.parquet` or `cells.parquet`).
 
     filters: conditions that all returned rows meet, as `pandas.read_parquet` takes them: (column, operator, value).
-    Raises ValueError when the run has no such artifact.
+    Raises ValueError when the run has no such artifact (`Damaged` when it cannot be read), and OSError for a server that
+    went away.
     """
-    return pd.read_parquet(artifact_file(run_id, name), filters=filters)
+    path = artifact_file(run_id, name)
+    try:
+        return pd.read_parquet(path, filters=filters)
+    except (OSError, ValueError):
+        raise _damaged(run_id, name, "Parquet") from None
+
+
+def _damaged(run_id: str, name: str, kind: str) -> Damaged:
+    return Damaged(
+        f"'{name}' of run {run_id} is damaged: it is no whole {kind} file; `verify` names all such files, and the command "
+        "that made the run makes it again"
+    )
 
 
 def features(run_id: str, layer: int) -> Features:
-    """Return the features that a train run recorded for one layer; raises ValueError when it has none."""
-    return load_features(artifact_file(run_id, feature_path(layer)))
+    """Return the features that a train run recorded for one layer; raises ValueError when it has none.
+
+    `Damaged` when they cannot be read, and OSError for a server that went away.
+    """
+    path = artifact_file(run_id, feature_path(layer))
+    try:
+        return load_features(path)
+    except ValueError:
+        raise _damaged(run_id, feature_path(layer), "safetensors") from None
 
 
 def feature_path(layer: int, *, untrained: bool = False) -> str:
