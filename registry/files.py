@@ -24,7 +24,7 @@ _lock = Lock()
 def artifact_file(run_id: str, name: str) -> Path:
     """Return an artifact of a run as a file that is only read.
 
-    Raises ValueError when there is none, and OSError for a server that went away: what it holds is not known.
+    Raises ValueError when there is none, and StoreError for a server that went away: what it holds is not known.
 
     An artifact that was read once is not asked for again: those of a run that has ended do not change.
     """

@@ -132,8 +132,9 @@ def table(run_id: str, name: str, filters: list[tuple] | None = None) -> pd.Data
     """Return a Parquet artifact of a run (for a compare run: `matrix.parquet` or `cells.parquet`).
 
     filters: conditions that all returned rows meet, as `pandas.read_parquet` takes them: (column, operator, value).
-    Raises ValueError when the run has no such artifact (`Damaged` when it cannot be read), and OSError for a server that
-    went away.
+
+    Raises ValueError when the run has no such artifact (`Damaged` when it cannot be read), and StoreError for a server
+    that went away.
     """
     path = artifact_file(run_id, name)
     try:
@@ -144,15 +145,15 @@ def table(run_id: str, name: str, filters: list[tuple] | None = None) -> pd.Data
 
 def _damaged(run_id: str, name: str, kind: str) -> Damaged:
     return Damaged(
-        f"'{name}' of run {run_id} is damaged: it is no whole {kind} file; `verify` names all such files, and the command "
-        "that made the run makes it again"
+        f"'{name}' of run {run_id} is damaged: it is no whole {kind} file; `verify` names all such files, and the "
+        "command that made the run makes it again"
     )
 
 
 def features(run_id: str, layer: int) -> Features:
     """Return the features that a train run recorded for one layer; raises ValueError when it has none.
 
-    `Damaged` when they cannot be read, and OSError for a server that went away.
+    `Damaged` when they cannot be read, and StoreError for a server that went away.
     """
     path = artifact_file(run_id, feature_path(layer))
     try:

@@ -52,7 +52,10 @@ def connect(*, read_only: bool = False) -> str:
         except OSError:
             if not read_only or not store.is_file():
                 raise
-            asked = f"sqlite:///{_copied(store)}"
+            try:
+                asked = f"sqlite:///{_copied(store)}"
+            except OSError as error:
+                raise StoreError(str(error)) from None
     elif urlsplit(uri).scheme in ("http", "https"):
         _reach(uri)
     mlflow.set_tracking_uri(asked)  # once: other threads may be reading
@@ -75,7 +78,7 @@ def _reopen(uri: str) -> None:
 
 
 def reach() -> None:
-    """Return at once if the store can be asked now; raises StoreError for a server that does not answer within seconds."""
+    """Return at once if the store can be asked now; raises StoreError for a server that does not answer in seconds."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     if urlsplit(uri).scheme in ("http", "https"):
         _reach(uri)
@@ -131,7 +134,9 @@ def _create(path: Path) -> None:
     try:
         handle = lock.open("w")
     except OSError as error:
-        raise StoreError(f"the lock file {lock} cannot be written ({error.strerror}); remove it or set TMPDIR") from None
+        raise StoreError(
+            f"the lock file {lock} cannot be written ({error.strerror}); remove it or set TMPDIR"
+        ) from None
     try:
         with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
