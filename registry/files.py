@@ -35,10 +35,10 @@ def artifact_file(run_id: str, name: str) -> Path:
     try:
         location = _location(store, run_id)
         if not is_local(location):
-            return _copy(store, run_id, name)
+            return _copy(store, run_id, location, name)
     except (MlflowException, OSError) as error:
         reach()
-        if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+        if "RESOURCE_DOES_NOT_EXIST" in (getattr(error, "error_code", ""), *str(error).split('"')):
             raise _missing(run_id, name, "the run or the file is not in this store, or was deleted") from None
         raise _missing(run_id, name, str(error).splitlines()[0]) from None
     folder = local_folder(location).resolve()
@@ -62,16 +62,14 @@ def _location(store: str, run_id: str) -> str:
     return str(MlflowClient(store).get_run(run_id).info.artifact_uri)
 
 
-def _copy(store: str, run_id: str, name: str) -> Path:
-    import mlflow
-
+def _copy(store: str, run_id: str, location: str, name: str) -> Path:
     key = store, run_id, name
     with _lock:
         if key in _copies and _copies[key].exists():
             _copies.move_to_end(key)
             return _copies[key]
     folder = Path(tempfile.mkdtemp(dir=_folder()))
-    path = Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=str(folder)))
+    path = _download(location, name, folder)
     with _lock:
         _copies[key] = path
         _copies.move_to_end(key)
@@ -82,6 +80,13 @@ def _copy(store: str, run_id: str, name: str) -> Path:
             if left < 0 and other != key:
                 _copies.pop(other).unlink(missing_ok=True)
     return path
+
+
+def _download(location: str, name: str, folder: Path) -> Path:
+    """Download an artifact; by the run's id, MLflow would ask for its place again, and for models of that name."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return Path(get_artifact_repository(location).download_artifacts(name, str(folder)))
 
 
 @lru_cache(maxsize=1)

@@ -130,7 +130,7 @@ def test_a_server_that_goes_away_while_a_page_reads_is_told_and_the_page_is_back
     with monkeypatch.context() as patch:
         patch.setattr(files, "is_local", lambda location: False)
         patch.setattr(files, "reach", away)
-        patch.setattr(mlflow.artifacts, "download_artifacts", lambda **_: (_ for _ in ()).throw(OSError("refused")))
+        patch.setattr(files, "_download", lambda *_: (_ for _ in ()).throw(OSError("refused")))
         for page in ("pages_saes.py", FIRST):
             app = opened(page)
             assert [item.value.replace("\\", "") for item in app.error] == [
