@@ -4,6 +4,7 @@ A database lists thousands of runs within a second, a server takes milliseconds 
 runs of one kind, or of one kind, suite and dataset, are asked for, the newest of them first.
 """
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ FRESH = 10
 """Seconds that a list is kept."""
 PATIENCE = 10
 """A list is kept at least so many times as long as it takes to read."""
+SLOW = 0.5
+"""Seconds of reading from which on nobody waits for a list that is already known, within `STALE` seconds."""
+STALE = 300
 LIMIT = 100
 """Runs of one kind that are asked of a server at first, as comparisons have hundreds of metrics."""
 
@@ -49,6 +53,10 @@ class _Kept:
     taken: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def is_fresh(self) -> bool:
+        """Whether the list was read lately."""
+        return time.monotonic() - self.read <= max(FRESH, PATIENCE * self.taken)
+
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _kept(store: str, asked: Asked) -> _Kept:
@@ -56,22 +64,42 @@ def _kept(store: str, asked: Asked) -> _Kept:
 
 
 def _listed(store: str, asked: Asked) -> pd.DataFrame:
-    """Return `data.run_list` of a store, at most `FRESH` seconds old, or `PATIENCE` times what reading it takes."""
+    """Return `data.run_list` of a store, at most `FRESH` seconds old, or `PATIENCE` times what reading it takes.
+
+    A list that took long to read is read anew in the background, while the old one is shown, for up to `STALE` seconds.
+    """
     kept = _kept(store, asked)
-    with kept.lock:  # sessions that come while it is read wait for that one
-        if kept.runs is None or time.monotonic() - kept.read > max(FRESH, PATIENCE * kept.taken):
-            begun = time.monotonic()
-            tags = {"kind": asked.kind, "suite": asked.suite, "dataset": asked.dataset}
-            # MLflow's search cannot ask for a value with a quote: those runs are found among the others.
-            with st.spinner("Listing the runs ..."):
-                kept.runs = data.run_list(
-                    limit=asked.limit,
-                    ids=asked.ids,
-                    **{key: tag for key, tag in tags.items() if tag and "'" not in tag},
-                )
-            kept.read = time.monotonic()
-            kept.taken = kept.read - begun
+    if kept.runs is not None and kept.is_fresh():
         return kept.runs.copy()
+    if kept.runs is not None and kept.taken > SLOW and time.monotonic() - kept.read < STALE:
+        if kept.lock.acquire(blocking=False):  # else somebody reads it already
+            threading.Thread(target=_read_behind, args=(kept, asked), daemon=True).start()
+        return kept.runs.copy()
+    with kept.lock:  # sessions that come while it is read wait for that one
+        if kept.runs is None or not kept.is_fresh():
+            with st.spinner("Listing the runs ..."):
+                _read(kept, asked)
+        assert kept.runs is not None
+        return kept.runs.copy()
+
+
+def _read(kept: _Kept, asked: Asked) -> None:
+    begun = time.monotonic()
+    tags = {"kind": asked.kind, "suite": asked.suite, "dataset": asked.dataset}
+    # MLflow's search cannot ask for a value with a quote: those runs are found among the others.
+    kept.runs = data.run_list(
+        limit=asked.limit, ids=asked.ids, **{key: tag for key, tag in tags.items() if tag and "'" not in tag}
+    )
+    kept.read = time.monotonic()
+    kept.taken = kept.read - begun
+
+
+def _read_behind(kept: _Kept, asked: Asked) -> None:
+    try:
+        with contextlib.suppress(registry.StoreError):  # every page asks whether the store is there, and says so
+            _read(kept, asked)
+    finally:
+        kept.lock.release()
 
 
 def run_list(

@@ -55,7 +55,23 @@ def test_a_list_that_takes_long_to_read_is_read_less_often(monkeypatch):
     now[0] += 59
     assert listed("a store") == "1" and listed("another") == "2"
     now[0] += 2
-    assert listed("a store") == "3" and len(reads) == 3
+    assert listed("a store") == "1", "nobody waits for what is known"
+    kept = lists._kept("a store", lists.Asked())
+    with kept.lock:
+        assert listed("a store") == "3" and len(reads) == 3
+    now[0] += 500
+    assert listed("a store") == "4", "an old list is read before it is shown"
+
+
+def test_a_list_of_a_store_that_went_away_stays_as_it_was(monkeypatch):
+    def away(**_: object) -> pd.DataFrame:
+        raise registry.StoreError("away")
+
+    kept = lists._Kept(pd.DataFrame(), 1.0, 6.0)
+    monkeypatch.setattr(data, "run_list", away)
+    kept.lock.acquire()
+    lists._read_behind(kept, lists.Asked())
+    assert kept.read == 1.0 and not kept.lock.locked()
 
 
 def test_a_database_is_asked_once_for_all_pages(store, monkeypatch):
