@@ -4,6 +4,7 @@ import os
 
 import streamlit as st
 
+from apps.address import arrive
 from apps.layout import STORE, sentence
 from registry import StoreError, connect
 
@@ -26,6 +27,7 @@ page = st.navigation(
         st.Page("pages_runs.py", title="Runs", url_path="runs", icon=":material/list:"),
     ]
 )
+arrive(page.url_path)
 opened = False
 try:
     with st.spinner("Opening the store ..."):

@@ -14,28 +14,10 @@ NEWEST = 5
 """Comparisons of layers that are searched for a pair, newest first."""
 
 
-@st.cache_data(max_entries=64, show_spinner="Reading the cells ...")
-def cells(store: str, run_id: str, status: str) -> pd.DataFrame:
-    """Return `data.cells` of a run with this status."""
-    return data.cells(run_id)
-
-
-@st.cache_data(max_entries=64, show_spinner="Reading the SAEs ...")
-def saes(store: str, run_id: str, status: str) -> pd.DataFrame:
-    """Return `data.saes` of a run with this status."""
-    return data.saes(run_id)
-
-
-@st.cache_data(max_entries=64, show_spinner="Reading the leaderboard ...")
-def leaderboard(store: str, run_id: str, status: str) -> pd.DataFrame:
-    """Return `data.leaderboard` of a run with this status."""
-    return data.leaderboard(run_id)
-
-
-@st.cache_data(max_entries=64, show_spinner="Reading the pairs of seeds ...")
-def matrix(store: str, run_id: str, status: str) -> pd.DataFrame:
-    """Return `data.matrix` of a run with this status."""
-    return data.matrix(run_id)
+@st.cache_data(max_entries=256, show_spinner="Reading a table ...")
+def table(store: str, run_id: str, status: str, name: str) -> pd.DataFrame:
+    """Return `data.table` of a run with this status."""
+    return data.table(run_id, name)
 
 
 @st.cache_data(max_entries=256, show_spinner="Reading the partners ...")
@@ -52,12 +34,6 @@ def examples(
 ) -> dict[int, list[registry.Example]]:
     """Return `registry.feature_examples` of a train run, whose artifacts never change."""
     return registry.feature_examples(run_id, layer, features, count)
-
-
-@st.cache_data(max_entries=128, show_spinner="Reading a table ...")
-def table(store: str, run_id: str, status: str, name: str) -> pd.DataFrame:
-    """Return `data.table` of a run with this status."""
-    return data.table(run_id, name)
 
 
 @st.cache_data(max_entries=256, show_spinner="Reading the partners ...")

@@ -87,7 +87,7 @@ def comparison(store: str, runs: pd.DataFrame, run_id: str, suite: str, dataset:
     ]  # fmt: skip
     for row in of_suite.head(NEWEST).to_dict("records"):
         try:
-            saes = cache.saes(store, row["run_id"], row["status"])
+            saes = cache.table(store, row["run_id"], row["status"], "saes.parquet")
         except ValueError:  # a run that failed before it compared anything
             continue
         if found := feature.comparison(row["run_id"], saes, run_id):
@@ -101,7 +101,8 @@ def compared(store: str, runs: pd.DataFrame, suite: str, dataset: str) -> list[s
     found = found[(found["status"] == "FINISHED") & (found["suite"] == suite) & (found["dataset"] == dataset)]
     for row in found.head(1).to_dict("records"):
         try:
-            return [str(run_id) for run_id in cache.saes(store, row["run_id"], row["status"])["run_id"].unique()]
+            saes = cache.table(store, row["run_id"], row["status"], "saes.parquet")
+            return [str(run_id) for run_id in saes["run_id"].unique()]
         except ValueError:
             break
     return []

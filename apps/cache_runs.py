@@ -21,6 +21,6 @@ def error_text(store: str, run_id: str) -> str:
 def noise_of_cells(store: str, run_id: str, status: str) -> dict[str, float]:
     """Return `run_diff.noise_of_cells` of a compare run, none where it has no table of cells."""
     try:
-        return run_diff.noise_of_cells(cache.matrix(store, run_id, status))
+        return run_diff.noise_of_cells(cache.table(store, run_id, status, "matrix.parquet"))
     except ValueError:
         return {}

@@ -3,24 +3,39 @@
 import altair as alt
 import pandas as pd
 
+ABOVE, BELOW, CHANCE = "Delta above 0", "Delta 0 or below", "chance (mean over all splits)"
+HUES = {ABOVE: "#D55E00", BELOW: "#7f9fbf", CHANCE: "#8a8a8a"}
 
-def distribution(features: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
-    """Return the histogram of the difference of squared correlations, features above 0 in another colour.
 
-    `features` is the table of `apps.sharedness.sharedness`.
+def distribution(bins: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
+    """Return the histogram of the difference of squared correlations, above 0 in another colour, with that of chance.
+
+    `bins` is the histogram of `apps.sharedness.sharedness`.
     """
-    shown = features.assign(side=features.difference.gt(0).map({True: "shared with G", False: "found in H as well"}))
-    bars = (
-        alt.Chart(shown[["difference", "side"]])
-        .mark_bar()
+    bars = bins.assign(side=bins.low.gt(-1e-12).map({True: ABOVE, False: BELOW}))
+    hue = alt.Color(
+        "side:N", title=None, legend=alt.Legend(orient="top", labelLimit=0, columns=2),
+        scale=alt.Scale(domain=list(HUES), range=list(HUES.values())),
+    )  # fmt: skip
+    x = alt.X("low:Q", title="lowest rho² in G minus highest rho² in H", axis=alt.Axis(labelFlush=False))
+    # A root shows the few features above 0 beside the many at 0.
+    y = alt.Y("features:Q", title="features (root scale)", scale=alt.Scale(type="sqrt"), axis=alt.Axis(tickCount=5))
+    observed = (
+        alt.Chart(bars)
+        .mark_bar(opacity=0.85, binSpacing=0)
         .encode(
-            x=alt.X("difference:Q", bin=alt.Bin(maxbins=60), title="lowest rho² in G minus highest rho² in H"),
-            y=alt.Y("count():Q", title="features", scale=alt.Scale(type="sqrt")),
-            color=alt.Color(
-                "side:N", title=None, legend=alt.Legend(orient="top"),
-                scale=alt.Scale(domain=["shared with G", "found in H as well"], range=["#D55E00", "#7f9fbf"]),
-            ),
-            tooltip=[alt.Tooltip("count():Q", title="features"), alt.Tooltip("difference:Q", bin=alt.Bin(maxbins=60))],
+            x=x, x2="high:Q", y=y, y2=alt.datum(0), color=hue,
+            tooltip=[
+                alt.Tooltip("low:Q", title="above", format=".3f"), alt.Tooltip("high:Q", title="up to", format=".3f"),
+                alt.Tooltip("features:Q", title="features"),
+                alt.Tooltip("chance:Q", title="features by chance", format=".1f"),
+            ],
         )
     )  # fmt: skip
-    return alt.layer(bars, alt.Chart().mark_rule(color="#444").encode(x=alt.datum(0))).properties(height=240)
+    outline = (
+        alt.Chart(bins.assign(side=CHANCE))
+        .mark_line(strokeWidth=2, interpolate="step-after")
+        .encode(x="low:Q", y=alt.Y("chance:Q", title="features (root scale)"), color=hue)
+    )
+    zero = alt.Chart().mark_rule(color="#777", strokeDash=[4, 3]).encode(x=alt.datum(0))
+    return alt.layer(observed, outline, zero).properties(height=320)

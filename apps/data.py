@@ -14,19 +14,24 @@ from benchmark.metrics.caveats import caveats, decimals
 from benchmark.metrics.describe import DERIVED, EXTRAS, MEASURES
 
 KINDS = ("vision", "vlm", "text")
-CELLS = {
-    "suite", "dataset", "source", "target", "aggregate", "recorded_on", "n_samples", "n_groups", "seed_pairs",
-    "naive", "chance", "calibrated", "crossfit", "low", "high",
+COLUMNS = {
+    "cells.parquet": {
+        "suite", "dataset", "source", "target", "aggregate", "recorded_on", "n_samples", "n_groups", "seed_pairs",
+        "naive", "chance", "calibrated", "crossfit", "low", "high",
+    },
+    "matrix.parquet": {
+        "source", "target", "source_seed", "target_seed", "aggregate", "recorded_on", "crossfit", "low", "high",
+    },
+    "leaderboard.parquet": {
+        "suite", "dataset", "codes", "recorded_on", "aggregate", "encoder", "seed", "column", "value", "low", "high",
+        "group",
+    },
+    "saes.parquet": {
+        "encoder", "modality", "kind", "family", "seed", "layer", "d", "n_latents", "k", "fvu", "l0", "dead",
+        "weight_cv", "run_id", "model_uri",
+    },
 }  # fmt: skip
-MATRIX = {"source", "target", "source_seed", "target_seed", "aggregate", "recorded_on", "crossfit", "low", "high"}
-LEADERBOARD = {
-    "suite", "dataset", "codes", "recorded_on", "aggregate", "encoder", "seed", "column", "value", "low", "high",
-    "group",
-}  # fmt: skip
-SAES = {
-    "encoder", "modality", "kind", "family", "seed", "layer", "d", "n_latents", "k",
-    "fvu", "l0", "dead", "weight_cv", "run_id", "model_uri",
-}  # fmt: skip
+"""Tables of a compare run -> the columns that pages rely on."""
 
 
 def run_list(*, limit: int | None = None, ids: Collection[str] | None = None, **tags: str) -> pd.DataFrame:
@@ -48,34 +53,10 @@ def run_label(run: Mapping[Any, Any]) -> str:
     return " · ".join([*names, f"{run['start']:%Y-%m-%d %H:%M} UTC", run["status"].lower(), run["run_id"][:8]])
 
 
-def cells(run_id: str) -> pd.DataFrame:
-    """Return `cells.parquet` of a compare run: one row per source, target, aggregate and sample set."""
-    return _table(run_id, "cells.parquet", CELLS)
-
-
-def matrix(run_id: str) -> pd.DataFrame:
-    """Return `matrix.parquet` of a compare run: one row per source, target, seeds, aggregate and sample set."""
-    return _table(run_id, "matrix.parquet", MATRIX)
-
-
-def saes(run_id: str) -> pd.DataFrame:
-    """Return `saes.parquet` of a compare run: one row per SAE that was compared."""
-    return _table(run_id, "saes.parquet", SAES)
-
-
-def leaderboard(run_id: str) -> pd.DataFrame:
-    """Return `leaderboard.parquet` of a compare run: one row per sample set, aggregate, encoder, seed and column."""
-    return _table(run_id, "leaderboard.parquet", LEADERBOARD)
-
-
 def table(run_id: str, name: str) -> pd.DataFrame:
-    """Return a Parquet artifact of a run."""
-    return _table(run_id, name, set())
-
-
-def _table(run_id: str, name: str, columns: set[str]) -> pd.DataFrame:
+    """Return a Parquet artifact of a run, with its `COLUMNS` if it is one of those."""
     found = registry.table(run_id, name)
-    if missing := sorted(columns - set(found.columns)):
+    if missing := sorted(COLUMNS.get(name, set()) - set(found.columns)):
         raise ValueError(f"'{name}' of run {run_id} lacks the columns {', '.join(missing)}; run its command again.")
     if found.empty:
         raise ValueError(f"'{name}' of run {run_id} is empty; run its command again.")

@@ -9,15 +9,13 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from apps import cache_features, charts_features, feature, features, lists, tables
+from apps.gallery import PAGE, feature_link, gallery
 from apps.layout import STORE, compared_on, escaped, sentence, trained_on
 from apps.plots import draw
 from benchmark.metrics.describe.features import ACTIVATIONS, MATCHES, NAMING, SUMMARY
 
-WIDTH = 98
-"""Pixels of a picture: eight strongest samples in a row, four in a card."""
 BESIDE = 4
 """Samples of a feature that is shown beside another one."""
-PAGE = "pages_features.py"
 ADDRESS = ("run", "layer", "feature")
 NAMED = ("run_id", "encoder", "seed", "layer", "feature", "name")
 """Columns of a table of names that are no evidence."""
@@ -105,23 +103,6 @@ def _activations(values: NDArray[np.float32], title: str) -> None:
         tables.show(bins, ACTIVATIONS, title)
 
 
-def _gallery(samples: Sequence[feature.Sample]) -> None:
-    """Show samples side by side: pictures with the activation and the caption below, or captions alone."""
-    if not any(sample.jpeg for sample in samples):
-        for sample in samples:
-            st.markdown(f"- `{sample.value:.2f}` {escaped(sample.caption) or 'no caption'}")
-        return
-    row = st.container(horizontal=True, gap="xsmall")
-    for sample in samples:
-        with row.container(width=WIDTH, gap="xxsmall"):
-            if sample.jpeg:
-                try:
-                    st.image(sample.jpeg, width=WIDTH, alt=sample.caption)
-                except OSError:
-                    st.caption("(damaged picture)")
-            st.caption(f"**{sample.value:.2f}** {escaped(sample.caption)}")
-
-
 def _levels(samples: Sequence[feature.Sample]) -> None:
     """Show a feature's samples, those of the strongest activations first."""
     found = {level: [sample for sample in samples if sample.level == level] for level in feature.LEVELS}
@@ -136,24 +117,21 @@ def _levels(samples: Sequence[feature.Sample]) -> None:
         with halves[(at - 1) % 2] if at else st.container():
             title, text = feature.LEVELS[level]
             st.markdown(f"**{title}**", help=text)
-            _gallery(part)
+            gallery(part, [sample.value for sample in part])
 
 
 def _beside(title: str, run_id: str, layer: int, number: int, words: str) -> None:
     """Show another feature beside this one: a link to it, how well it matches, and its strongest samples."""
     with st.container(border=True):
-        st.page_link(
-            PAGE, label=f"{escaped(title)} · layer {layer} · feature {number}",
-            icon=":material/open_in_new:",
-            query_params=dict(zip(ADDRESS, (run_id, str(layer), str(number)), strict=True)),
-        )  # fmt: skip
+        feature_link(st, f"{escaped(title)} · layer {layer} · feature {number}", run_id, layer, number)
         st.markdown(words)
         try:
             found = cache_features.samples(st.session_state[STORE], run_id, layer, number)
         except ValueError as error:
             sentence(st.caption, str(error))
             return
-        _gallery([sample for sample in found if sample.level == "top"][:BESIDE])
+        strongest = [sample for sample in found if sample.level == "top"][:BESIDE]
+        gallery(strongest, [sample.value for sample in strongest])
 
 
 def _names(run_id: str, layer: int, number: int) -> None:

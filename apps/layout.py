@@ -5,16 +5,16 @@ Names, tags, captions and error messages are untrusted: they reach the page as t
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from apps import cache, cache_features, data, features, lists
+from apps import address, cache, cache_features, data, features, lists
 from apps.downloads import downloads
 from benchmark.metrics.describe import AGGREGATES
-from registry import Damaged, Example
+from registry import Damaged
 
 STORE = "store"
 """Key of the session's state under which `apps/app.py` puts the store's URI."""
@@ -70,8 +70,9 @@ def listed(kind: str | None, noun: str, first: int = lists.LIMIT) -> pd.DataFram
 def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Mapping[Any, Any]:
     """Let the user choose a run of a kind, by default the newest finished one; the choice holds on every page.
 
-    The address of the page names the run (`?run=ID`, or another parameter where a page has two choices). Stops the page
-    when the store has no such run, and shows the command that makes one.
+    The address of the page names the run (`?run=ID`, or another parameter where a page has two choices); one that is
+    opened wins over the choice so far. Stops the page when the store has no such run, and shows the command that makes
+    one.
     """
     found, key = listed(kind, f"{kind} run"), f"{kind}_run"
     if found.empty:
@@ -79,10 +80,13 @@ def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Ma
     by_id = {run["run_id"]: run for run in found.to_dict("records")}
     finished = found.loc[found["status"] == "FINISHED", "run_id"]
     default = finished.iloc[0] if len(finished) else found["run_id"].iloc[0]
-    wanted = st.session_state.get(key) or st.query_params.get(parameter) or default
-    if wanted not in by_id:  # an older one than are listed
-        older = lists.by_id(st.session_state[STORE], [wanted])
-        by_id |= {run["run_id"]: run for run in older[older["kind"] == kind].to_dict("records")}
+    so_far = st.session_state.get(key)
+    wanted = address.newly_asked(parameter, key) or so_far or default
+    if older := [run_id for run_id in (wanted, so_far) if run_id and run_id not in by_id]:  # than are listed
+        known = lists.by_id(st.session_state[STORE], older)
+        by_id |= {run["run_id"]: run for run in known[known["kind"] == kind].to_dict("records")}
+    if wanted not in by_id and so_far in by_id:
+        wanted = so_far  # who goes back before a page is ready brings that page's run along
     if wanted not in by_id:
         sentence(st.warning, f"Run {wanted} is no {kind} run of this store, or was deleted; another one is shown")
         wanted = default
@@ -92,7 +96,7 @@ def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Ma
         f"{kind.capitalize()} run", list(labels), key=key, format_func=lambda i: labels.get(i, i),
         persist_state="session",
     )  # fmt: skip
-    st.query_params[parameter] = chosen
+    address.remember(parameter, key, chosen)
     if by_id[chosen]["message"]:
         sentence(st.warning, f"This run reports: {by_id[chosen]['message']}")
     return by_id[chosen]
@@ -103,9 +107,27 @@ def choose_compare_run() -> Mapping[Any, Any]:
     return choose_run("compare", "comparison", "make compare")
 
 
+def choose_measure(measures: Mapping[str, tuple[str, str]], words: str | None = None) -> str:
+    """Let the user choose a measure by its title; the choice holds on every page that has the same measure."""
+    if (so_far := st.session_state.get("measure")) is not None and so_far not in measures:
+        del st.session_state["measure"]  # else it stays in the address
+    return st.segmented_control(
+        "Measure", list(measures), default="crossfit", required=True, wrap=True, key="measure", bind="query-params",
+        format_func=lambda name: measures[name][0], help=words,
+    )  # fmt: skip
+
+
 def read_table(run: Mapping[Any, Any], name: str) -> pd.DataFrame:
     """Return a cached Parquet artifact of a run, or say in one sentence why there is none and stop the page."""
-    return read(lambda store, run_id, status: cache.table(store, run_id, status, name), run)
+    try:
+        return cache.table(st.session_state[STORE], run["run_id"], run["status"], name)
+    except ValueError as error:
+        if run["status"] in ("RUNNING", "SCHEDULED"):
+            st.info("This run has not ended yet: its tables are written at the end.")
+        else:
+            sentence(st.error, str(error))
+            st.caption("Choose another run, or run its command again: what is finished and whole is not done again.")
+        st.stop()
 
 
 def optional_table(run: Mapping[Any, Any], name: str) -> pd.DataFrame | None:
@@ -137,33 +159,6 @@ def choose_part(cells: pd.DataFrame, row: Any) -> pd.DataFrame:
     return shown
 
 
-def gallery(examples: Sequence[Example]) -> None:
-    """Show samples side by side: thumbnails with their captions, or captions alone."""
-    if not any(example.jpeg for example in examples):
-        for example in examples:
-            st.markdown(f"- {escaped(example.caption)}")
-        return
-    row = st.container(horizontal=True, gap="small")
-    for example in examples:
-        with row.container(width=110):
-            if example.jpeg:
-                st.image(example.jpeg, width=96)
-            st.caption(escaped(example.caption))
-
-
-def read(table: Callable[[str, str, str], pd.DataFrame], run: Mapping[Any, Any]) -> pd.DataFrame:
-    """Return a cached table of a run, or say in one sentence why there is none and stop the page."""
-    try:
-        return table(st.session_state[STORE], run["run_id"], run["status"])
-    except ValueError as error:
-        if run["status"] in ("RUNNING", "SCHEDULED"):
-            st.info("This run has not ended yet: its tables are written at the end.")
-        else:
-            sentence(st.error, str(error))
-            st.caption("Choose another run, or run its command again: what is finished and whole is not done again.")
-        st.stop()
-
-
 def download_buttons(frame: pd.DataFrame, title: str, digits: int = 3) -> None:
     """Offer a table as CSV, LaTeX and Markdown."""
     row = st.container(horizontal=True)
@@ -179,15 +174,3 @@ def empty_store(what: str, command: str) -> None:
     sentence(st.info, f"There is no {what} in this store yet; this command makes one")
     st.code(command, language="bash")
     st.stop()
-
-
-def named(run_id: str, layer: int, feature: int) -> str:
-    """Return the name of a train run's feature as Markdown to stand behind its number, "" without a name."""
-    found = cache_features.names(st.session_state[STORE], run_id, layer)
-    name = next(iter(found.loc[found.feature == feature, "name"]), "") if len(found) else ""
-    return f" “{escaped(str(name))}”" if name else ""
-
-
-def feature_address(run_id: str, layer: int, feature: int) -> str:
-    """Return the address of a train run's feature, relative to any page of the app, for a link in Markdown."""
-    return f"features?run={run_id}&layer={layer}&feature={feature}"

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from apps import charts_layers, tables
-from apps.layout import choose_run, escaped, optional_table, read_table
+from apps.layout import choose_measure, choose_run, escaped, optional_table, read_table
 from apps.plots import draw
 from benchmark.metrics.caveats import caveats, decimals
 from benchmark.metrics.describe import MEASURES, layers
@@ -20,10 +20,7 @@ chosen = st.multiselect(
     help="Source, whose features are matched, and target, where partners are looked for.",
 )  # fmt: skip
 known = {name: words for name, words in MEASURES.items() if cells[name].notna().any()}
-measure = st.segmented_control(
-    "Measure", list(known), default="crossfit", required=True, key="measure", bind="query-params",
-    format_func=lambda name: known[name][0],
-)  # fmt: skip
+measure = choose_measure(known)
 st.caption(f"{known[measure][1]} Orange: the best target layer of each source layer.")
 for caveat in caveats(cells.n_groups, cells.chance):
     st.warning(caveat, icon=":material/warning:")

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from apps import board, cache, charts, data, tables
-from apps.layout import STORE, download_buttons, empty_store, escaped, listed, sentence
+from apps.layout import STORE, choose_measure, download_buttons, empty_store, escaped, listed, sentence
 from apps.plots import draw
 from benchmark.metrics.describe import AGGREGATES, BOARD
 from benchmark.metrics.describe.leaderboard import beside, figures
@@ -38,7 +38,7 @@ def choose_comparisons(runs: pd.DataFrame, place: DeltaGenerator) -> Comparisons
     for run in runs[runs.run_id.isin(chosen)].to_dict("records"):
         key = st.session_state[STORE], run["run_id"], run["status"]
         try:
-            part, cells, saes = cache.leaderboard(*key), cache.cells(*key), cache.saes(*key)
+            part, cells, saes = (cache.table(*key, f"{name}.parquet") for name in ("leaderboard", "cells", "saes"))
         except ValueError as error:
             sentence(st.warning, str(error))
             continue
@@ -68,10 +68,7 @@ def choose_figures(
     )  # fmt: skip
     seeds = data.choices(boards, "seed")
     seed = one_seed.selectbox("Seed", seeds, key="seed", bind="query-params", format_func=lambda name: name or "all")
-    measure = st.segmented_control(
-        "Measure", list(measures), default="crossfit", required=True, key="measure", bind="query-params", wrap=True,
-        format_func=lambda name: measures[name][0], help="The cross-fitted value alone has intervals and groups.",
-    )  # fmt: skip
+    measure = choose_measure(measures, "The cross-fitted value alone has intervals and groups.")
     found = []
     for part, cells, saes in zip(given.boards, given.cells, given.saes, strict=True):
         if measure == "crossfit":

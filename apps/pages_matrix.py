@@ -1,12 +1,9 @@
 """Page: how much of every source encoder is found again in every target encoder."""
 
-import contextlib
-
-import pandas as pd
 import streamlit as st
 
-from apps import cache, charts, data, tables
-from apps.layout import STORE, choose_compare_run, choose_part, escaped, read
+from apps import charts, data, tables
+from apps.layout import choose_compare_run, choose_measure, choose_part, escaped, optional_table, read_table
 from apps.plots import draw
 from benchmark.metrics.describe import CEILING, CELL_COLUMNS
 
@@ -14,19 +11,14 @@ ORDERS = {"class": "By class", "family": "By family", "clustered": "Clustered"}
 
 st.title("Matrix")
 run = choose_compare_run()
-cells = read(cache.cells, run)
-saes: pd.DataFrame | None = None
-with contextlib.suppress(ValueError):  # without it only the order of the encoders is lost
-    saes = cache.saes(st.session_state[STORE], run["run_id"], run["status"])
+cells = read_table(run, "cells.parquet")
+saes = optional_table(run, "saes.parquet")  # without it only the order of the encoders is lost
 
 row = st.container(horizontal=True)
 shown = data.with_derived(choose_part(cells, row))
 by = row.selectbox("Order", list(ORDERS), format_func=lambda name: ORDERS[name], key="order", bind="query-params")
 measures = data.measures(shown)
-measure = st.segmented_control(
-    "Measure", list(measures), default="crossfit", required=True, wrap=True, key="measure", bind="query-params",
-    format_func=lambda name: measures[name][0],
-)  # fmt: skip
+measure = choose_measure(measures)
 for caveat in data.warnings(shown):
     st.warning(caveat, icon=":material/warning:")
 

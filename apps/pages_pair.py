@@ -5,14 +5,13 @@ from shlex import quote
 import streamlit as st
 
 from apps import cache, charts, charts_layers, data, pair, tables
+from apps.gallery import feature_link, gallery, named
 from apps.layout import (
     STORE,
     choose_compare_run,
     choose_part,
     escaped,
-    gallery,
-    named,
-    read,
+    read_table,
     runs_of,
     sentence,
 )
@@ -20,11 +19,11 @@ from apps.plots import draw
 from benchmark.metrics.describe import MEASURES
 from benchmark.metrics.describe.features import MATCHES
 
-SHOWN, SAMPLES = 10, 6  # best-matched features, and samples of each side
+SHOWN, SAMPLES = 10, 4  # best-matched features, and samples of each side
 
 st.title("Pair")
 run = choose_compare_run()
-cells, saes = read(cache.cells, run), read(cache.saes, run)
+cells, saes = read_table(run, "cells.parquet"), read_table(run, "saes.parquet")
 parts = pair.parts(saes)
 row = st.container(horizontal=True)
 source = row.selectbox("Source", list(parts), key="source", bind="query-params", help="Whose features are matched.")
@@ -50,7 +49,7 @@ with left:
     tables.show(table, words, f"{source} and {target}", digits)
 with right:
     st.subheader("Seeds")
-    matrix = read(cache.matrix, run)
+    matrix = read_table(run, "matrix.parquet")
     first = shown.iloc[0]
     matrix = matrix[(matrix.recorded_on == first.recorded_on) & (matrix["aggregate"] == first["aggregate"])]
     seeds = pair.seed_pairs(matrix, source, target)
@@ -101,11 +100,9 @@ st.caption("Held-out correlation: partners are chosen without the samples that i
 
 def side(part: pair.Part, layer: int, feature: int, density: float) -> None:
     """Show one side of a match: a link to the feature, how often it is active, and what activates it most."""
-    st.page_link(
-        "pages_features.py", label=f"**{escaped(part.encoder)}** layer {layer}, feature {feature}",
-        query_params={"run": part.run_id, "layer": str(layer), "feature": str(feature)}, icon=":material/open_in_new:",
-    )  # fmt: skip
-    st.markdown(f"Active on {density:.1%} of the samples{named(part.run_id, layer, feature)}")
+    label = f"**{escaped(part.encoder)}** layer {layer}, feature {feature}{named(part.run_id, layer, feature)}"
+    feature_link(st, label, part.run_id, layer, feature)
+    st.markdown(f"Active on {density:.1%} of the samples")
     try:
         examples = cache.examples(st.session_state[STORE], part.run_id, layer, (feature,), SAMPLES).get(feature, [])
     except ValueError as error:

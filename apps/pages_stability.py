@@ -3,7 +3,7 @@
 import streamlit as st
 
 from apps import charts_stability, tables
-from apps.layout import choose_run, optional_table, read_table
+from apps.layout import choose_measure, choose_run, optional_table, read_table
 from apps.plots import draw
 from benchmark.metrics.caveats import decimals
 from benchmark.metrics.describe import stability
@@ -21,17 +21,14 @@ st.title("Stability audit")
 run = choose_run("stability", "seed audit", "python -m benchmark stability")
 table, pairs, deciles = (read_table(run, f"{name}.parquet") for name in ("stability", "seed_pairs", "deciles"))
 row = st.container(horizontal=True)
-encoder = row.selectbox("Encoder", list(table.encoder.unique()), key="encoder", bind="query-params")
+encoder = row.selectbox("Encoder", list(table.encoder.unique()), key="audit_encoder", bind="query-params")
 layers = [int(layer) for layer in table.layer[table.encoder == encoder].unique()]
-layer = row.selectbox("Layer", layers[::-1], key="layer", bind="query-params")
+layer = row.selectbox("Layer", layers[::-1], key="audit_layer", bind="query-params")
 kinds = list(table.varies.unique())
 varies = row.selectbox(
     "Seeds vary", kinds, key="varies", bind="query-params", format_func=lambda name: VARIES.get(name, name)
 )  # fmt: skip
-measure = st.segmented_control(
-    "Measure", list(PAIRS), default="crossfit", required=True, key="measure", bind="query-params", wrap=True,
-    format_func=lambda name: PAIRS[name][0],
-)  # fmt: skip
+measure = choose_measure(PAIRS)
 
 
 def chosen(frame):  # noqa: ANN001, ANN201 - a table in, its rows out

@@ -5,11 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from benchmark.metrics import sharedness_baseline
+from benchmark.metrics import counts_between, sharedness_baseline, split_histogram
 
 TOP = 0.01
 """Share of the live features that count as distinguishing, as in the paper."""
+BARS = 60
+"""The histogram has about so many."""
 
 
 class Sharedness(NamedTuple):
@@ -20,10 +23,22 @@ class Sharedness(NamedTuple):
     rho_shared (the lowest over G), rho_absent (the highest over H), difference (of their squares), delta (S_share times
     the difference), p_split (share of all splits of the encoders into groups of these sizes with a Delta as high) and
     top (among the top 1 %). rho are held-out correlations, those below 0 counted as 0."""
+    histogram: pd.DataFrame
+    """Columns low, high, features (whose difference lies above low, up to high), and chance, the mean number of
+    features there over all splits of the encoders into groups of these sizes."""
     positive: float
     """Share of the features with a Delta above 0."""
     positive_by_chance: float
-    """The same if every split of the encoders into such groups were as good."""
+    """The same in the mean over all such splits."""
+    mean: float
+    """The mean difference, weighted by S_share."""
+    mean_by_chance: float
+    """The same in the mean over all such splits."""
+    splits: int
+    """Number of such splits."""
+    reached: int
+    """Number of such splits, this one among them, that give at least as large a share of the features a Delta above 0.
+    """
 
 
 def sharedness(partners: Mapping[str, pd.DataFrame], shared: Sequence[str], absent: Sequence[str]) -> Sharedness:
@@ -55,7 +70,36 @@ def sharedness(partners: Mapping[str, pd.DataFrame], shared: Sequence[str], abse
     )  # fmt: skip
     table = table.sort_values(["delta", "layer", "feature"], ascending=[False, True, True], ignore_index=True)
     table["top"] = np.arange(len(table)) < max(round(TOP * len(table)), 1)
-    return Sharedness(table, baseline.positive, baseline.positive_by_chance)
+    return Sharedness(
+        table, _histogram(with_, without), baseline.positive, baseline.positive_by_chance, float(weight @ difference),
+        float(weight @ baseline.expected), baseline.splits, round(baseline.positive_p * baseline.splits),
+    )  # fmt: skip
+
+
+def _histogram(shared: NDArray[np.float64], absent: NDArray[np.float64]) -> pd.DataFrame:
+    """Return the histogram of Delta without S beside that of chance; 0 is an edge, and everything is within the edges.
+
+    shared (|G|, m) and absent (|H|, m) are correlations that are not below 0.
+    """
+    ranked = np.sort(np.concatenate([shared, absent]) ** 2, axis=0)
+    low = float((ranked[0] - ranked[-1]).min())
+    high = float((ranked[len(absent)] - ranked[len(absent) - 1]).max())
+    rough = max(high - low, 1e-6) / BARS
+    unit = 10.0 ** np.floor(np.log10(rough))
+    width = unit * next(step for step in (1, 2, 2.5, 5, 10) if step * unit >= 0.999 * rough)
+    edges = width * np.arange(np.floor(low / width) - 1, np.ceil(high / width) + 2)
+    counts = counts_between(shared.min(0) ** 2 - absent.max(0) ** 2, edges)
+    chance = split_histogram(shared, absent, edges)
+    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "features": counts, "chance": chance})
+
+
+def same_question(summary: pd.DataFrame, source: str, shared: Sequence[str], absent: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of a sharedness run's summary, one a seed, that ask of the same M, G and H."""
+    chosen = summary[summary.source == source]
+    of = (("shared_with", set(shared)), ("absent_from", set(absent)))
+    for column, group in of:
+        chosen = chosen[[set(names.split(",")) == group for names in chosen[column]]]
+    return chosen
 
 
 def groups(kinds: Mapping[str, str], source: str) -> tuple[list[str], list[str]]:

@@ -29,7 +29,8 @@ from benchmark.metrics.ranks import partial_rank_correlation, spearman, top, top
 from benchmark.metrics.scores import Estimate, linear_score
 from benchmark.metrics.sharded import correlations, max_correlation_of_shards
 from benchmark.metrics.sharedness import Sharedness, comparative_sharedness
-from benchmark.metrics.significance import RhoSignificance, SharednessBaseline, rho_significance, sharedness_baseline
+from benchmark.metrics.significance import RhoSignificance, rho_significance
+from benchmark.metrics.splits import SharednessBaseline, counts_between, sharedness_baseline, split_histogram
 from benchmark.metrics.top_agreement import TopAgreement, squares_apart, top_agreement, top_features
 from benchmark.metrics.typology import PositiveShare, positive_share
 from benchmark.metrics.wmppc import LayerComparison, mppc, wmppc, wmppc_layers
@@ -62,6 +63,7 @@ __all__ = [
     "contributions",
     "correlation_with",
     "correlations",
+    "counts_between",
     "crossfit",
     "crossfit_both",
     "crossfit_by_layer",
@@ -95,6 +97,7 @@ __all__ = [
     "sharedness_baseline",
     "squares_apart",
     "spearman",
+    "split_histogram",
     "svcca",
     "top",
     "top_agreement",

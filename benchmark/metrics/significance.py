@@ -1,11 +1,9 @@
-"""Which single features are found again, or are shared with one group of encoders only, beyond what chance gives.
+"""Which single features are found again beyond what chance gives.
 
 `chance` judges a whole comparison. Here every feature gets a p-value and a q-value: among the features with a q-value
 up to 0.05, about 5 % are false discoveries (Benjamini and Hochberg 1995).
 """
 
-from itertools import combinations
-from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -64,46 +62,6 @@ def rho_significance(source: Side, target: Side, *, permutations: int = 19, seed
     q = np.ones(len(rho))
     q[live] = benjamini_hochberg(p[live])
     return RhoSignificance(rho, expected, p, q)
-
-
-class SharednessBaseline(NamedTuple):
-    """Comparative Sharedness against what any other split of the same encoders gives."""
-
-    p_value: NDArray[np.float64]
-    """(m,) share of all splits of the encoders into groups of these sizes whose Delta is at least the observed one."""
-    positive: float
-    """Share of features with a Delta above 0."""
-    positive_by_chance: float
-    """The same if every split were as good: |G|! |H|! / (|G| + |H|)! where all correlations differ."""
-
-
-def sharedness_baseline(shared: ArrayLike, absent: ArrayLike) -> SharednessBaseline:
-    """Compare Delta with its values for all splits of the encoders G and H into groups of the same sizes.
-
-    shared (|G|, m) and absent (|H|, m) hold rho of every source feature with every encoder. If G and H were no
-    different, every split would be as likely: with two against two there are six, so no p-value is below 1/6 and one
-    feature in six has a positive Delta by chance.
-
-    Raises ValueError for arrays that do not fit or are not finite, an empty group, or more than 100,000 splits.
-    """
-    g, h = (np.maximum(np.asarray(part, np.float64), 0) ** 2 for part in (shared, absent))
-    if g.ndim != 2 or h.ndim != 2 or not len(g) or not len(h) or g.shape[1] != h.shape[1]:
-        raise ValueError(f"expected rho of shapes (|G|, m) and (|H|, m), got {g.shape} and {h.shape}.")
-    squares, chosen = np.concatenate([g, h]), len(g)
-    if not np.isfinite(squares).all():
-        raise ValueError("rho must be finite.")
-    splits = comb(len(squares), chosen)
-    if splits > 100_000:
-        raise ValueError(f"{len(g)} against {len(h)} encoders can be split in {splits:,} ways, more than 100,000.")
-    observed = g.min(0) - h.max(0)
-    reached, positive = np.zeros(g.shape[1]), 0.0
-    for members in combinations(range(len(squares)), chosen):
-        inside = np.zeros(len(squares), bool)
-        inside[list(members)] = True
-        delta = squares[inside].min(0) - squares[~inside].max(0)
-        reached += delta >= observed
-        positive += float((delta > 0).mean())
-    return SharednessBaseline(reached / splits, float((observed > 0).mean()), positive / splits)
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:

@@ -111,9 +111,13 @@ TABLES: dict[str, dict[str, dict[str, object]]] = {
         },
     },
     "sharedness": {
+        "summary.parquet": {
+            "source": "clip-image", "shared_with": "bert", "absent_from": "vit", "seed": 0, "live": 369,
+            "positive": 0.106, "significant": 21, "mean_delta": -0.0543, "low": -0.0561, "high": -0.0526,
+        },
         "association.parquet": {
-            "source": "small-clip-image", "seed": 0, "shared_with": "small-bert", "beside": "small-clip-text",
-            "absent_from": "small-vit,small-ssl", "shuffled": "small-bert", "measure": "delta", "value": 0.488,
+            "source": "clip-image", "seed": 0, "shared_with": "bert", "beside": "clip-text",
+            "absent_from": "vit", "shuffled": "bert", "measure": "delta", "value": 0.488,
             "low": NAN, "high": NAN, "null": 0.169, "null_low": 0.153, "null_high": 0.189, "p_value": 0.05,
             "plain": NAN, "corrected": NAN, "features": 369,
         },

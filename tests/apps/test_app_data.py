@@ -31,14 +31,14 @@ def test_an_empty_store_has_no_runs(empty_store):
 
 
 def test_cells_are_read_as_they_were_written(store, cells):
-    pd.testing.assert_frame_equal(data.cells(store.compare), cells, check_dtype=False)
+    pd.testing.assert_frame_equal(data.table(store.compare, "cells.parquet"), cells, check_dtype=False)
 
 
-@pytest.mark.parametrize("read", [data.cells, data.saes])
-def test_a_run_without_tables_and_a_run_that_is_gone_are_told_in_one_line(store, read):
+@pytest.mark.parametrize("name", ["cells.parquet", "saes.parquet", "other.parquet"])
+def test_a_run_without_tables_and_a_run_that_is_gone_are_told_in_one_line(store, name):
     for run_id in (store.without_tables, "f" * 32):
         with pytest.raises(ValueError, match=run_id) as caught:
-            read(run_id)
+            data.table(run_id, name)
         assert "\n" not in str(caught.value)
 
 
@@ -55,7 +55,7 @@ def test_a_table_of_another_form_is_refused(empty_store, tmp_path, cells, conten
     with mlflow.start_run(experiment_id=experiment) as run:
         mlflow.log_artifact(str(tmp_path / "cells.parquet"))
     with pytest.raises(ValueError, match=complaint):
-        data.cells(run.info.run_id)
+        data.table(run.info.run_id, "cells.parquet")
 
 
 def test_a_damaged_table_is_refused(empty_store, tmp_path):
@@ -64,7 +64,7 @@ def test_a_damaged_table_is_refused(empty_store, tmp_path):
     with mlflow.start_run(experiment_id=experiment) as run:
         mlflow.log_artifact(str(tmp_path / "cells.parquet"))
     with pytest.raises(ValueError):
-        data.cells(run.info.run_id)
+        data.table(run.info.run_id, "cells.parquet")
 
 
 def test_a_selection_holds_each_pair_once(cells):
@@ -76,7 +76,7 @@ def test_a_selection_holds_each_pair_once(cells):
 
 
 def test_encoders_are_ordered_by_kind_and_as_stored_within_a_kind(store, cells):
-    kinds = data.encoder_column(data.saes(store.compare), "kind")
+    kinds = data.encoder_column(data.table(store.compare, "saes.parquet"), "kind")
     groups = data.by_kind(cells, kinds)
     assert groups == {"vision": ["vit"], "vlm": ["clip-image", "clip-text"], "text": ["bert"]}
     assert list(groups) == ["vision", "vlm", "text"]
@@ -99,7 +99,7 @@ def test_few_samples_and_a_high_chance_level_are_warned_of(cells):
 
 
 def test_saes_without_their_train_run_are_named(store):
-    saes = data.saes(store.compare)
+    saes = data.table(store.compare, "saes.parquet")
     assert data.without_run(saes, data.run_list()) == []
     saes.loc[saes["encoder"] == "bert", "run_id"] = "gone"
     assert data.without_run(saes, data.run_list()) == ["bert"]

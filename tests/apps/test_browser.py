@@ -127,7 +127,7 @@ def tables(page, index=0):
 
 
 def newest(table):
-    return getattr(data, table)(registry.latest("compare"))
+    return data.table(registry.latest("compare"), f"{table}.parquet")
 
 
 def test_every_page_of_the_menu_opens_by_a_click(page):
@@ -185,6 +185,49 @@ def test_a_click_on_a_cell_opens_the_pair_with_its_numbers_and_pictures(page, st
     pictures = page.locator('[data-testid="stImage"] img')
     assert pictures.count() >= 20
     assert all(page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth > 0)"))
+
+
+def test_a_cell_opens_its_own_pair_whatever_pair_was_looked_at_before(page, store):
+    opened(page, "/pair")
+    box = page.locator('input[aria-label="Source"]')
+    shown = box.input_value()
+    box.click()
+    page.locator('[role="option"]').last.click()
+    page.wait_for_function("location.search.includes('source=')")
+    settled(page)
+    page.locator('[data-testid="stSidebarNavLink"]').filter(has_text="Matrix").click()
+    page.wait_for_function("document.querySelector('h1')?.innerText == 'Matrix'")
+    settled(page)
+    page.locator(f'[aria-roledescription="rect mark"][aria-label*="source: {shown}"]').first.click(force=True)
+    page.wait_for_function("document.querySelector('h1')?.innerText == 'Pair'")
+    settled(page)
+    assert page.locator('input[aria-label="Source"]').input_value() == shown
+
+
+def test_an_address_names_no_measure_that_its_page_lacks(page, store):
+    for title, kept in (("Naive wMPPC", True), ("Asymmetry", False)):
+        opened(page, "/matrix")
+        page.get_by_text(title, exact=True).first.click()
+        page.wait_for_function("location.search.includes('measure=')")
+        settled(page)
+        page.locator('[data-testid="stSidebarNavLink"]').filter(has_text="Leaderboard").click()
+        page.wait_for_function("document.querySelector('h1')?.innerText == 'Leaderboard'")
+        settled(page)
+        assert ("measure=" in page.evaluate("location.search")) == kept
+
+
+def test_partners_of_shared_features_open_in_the_same_window_and_back_leads_to_them(page, store):
+    opened(page, "/sharedness")
+    links = page.locator('[data-testid="stPageLink"] a')
+    number = links.nth(1).inner_text().split(" at ")[0].split()[-1]
+    links.nth(1).click()
+    page.wait_for_function(f"document.querySelector('h1')?.innerText == 'Feature {number}'")
+    settled(page)
+    assert len(page.context.pages) == 1
+    page.go_back()
+    page.wait_for_function("document.querySelector('h1')?.innerText == 'Sharedness'")
+    settled(page)
+    assert links.count() > 1
 
 
 def click_row(page, row, height, x):

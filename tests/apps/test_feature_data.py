@@ -118,7 +118,7 @@ def test_the_histogram_holds_every_activation_once():
 
 def test_partners_are_the_planted_ones_in_the_first_seeds(features_store, vit):
     run_id, latents = vit
-    found = feature.comparison(features_store.compare, data.saes(features_store.compare), run_id)
+    found = feature.comparison(features_store.compare, data.table(features_store.compare, "saes.parquet"), run_id)
     for concept, latent in enumerate(latents):
         table = feature.partners(found, "vit", LAYER, latent)
         assert table.encoder.tolist() == ["bert"] and table.run_id[0] == features_store.train["bert", "0"]
@@ -126,7 +126,7 @@ def test_partners_are_the_planted_ones_in_the_first_seeds(features_store, vit):
     assert feature.partners(found, "vit", LAYER, DEAD).empty
     gone = found._replace(first={**found.first, "../../x": "y"})
     assert feature.partners(gone, "vit", LAYER, latents[0]).encoder.tolist() == ["bert"]  # nothing outside is read
-    assert feature.comparison("id", data.saes(features_store.compare), "another") is None
+    assert feature.comparison("id", data.table(features_store.compare, "saes.parquet"), "another") is None
 
 
 def test_other_seeds_are_of_the_same_encoder_and_compared_ones_come_first():

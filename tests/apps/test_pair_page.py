@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from apps_pages import choose, log_run, opened, spoken
 
+import registry
 from apps import data, pair
 from benchmark.metrics.describe import MEASURES
 
@@ -43,6 +44,17 @@ def test_matched_features_link_to_their_pages(store):
     links = [link.proto for link in app.get("page_link")]
     assert [link.label for link in links[:2]] == ["**vit** layer 3, feature 1", "**bert** layer 3, feature 0"]
     assert all("layer=3&feature=" in link.query_string and "run=" in link.query_string for link in links)
+
+
+@pytest.mark.parametrize("page", ["pages_pair.py", "pages_sharedness.py"])
+def test_a_damaged_thumbnail_is_told_in_its_place(store, monkeypatch, page):
+    damaged = [registry.Example("a dog", b"no picture"), registry.Example("", None)]
+    monkeypatch.setattr(
+        registry, "feature_examples", lambda run_id, layer, features, count: dict.fromkeys(features, damaged)
+    )
+    app = opened(page, source="vit" if page == "pages_pair.py" else "clip-image", target="bert")
+    captions = [item.value for item in app.caption]
+    assert "(damaged picture)" in captions and "a dog" in captions and not app.exception
 
 
 def test_layers_of_the_pair_are_those_of_a_run_on_the_same_data(store):

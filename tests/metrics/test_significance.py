@@ -1,7 +1,5 @@
 """p-values and q-values of single features."""
 
-from itertools import combinations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +7,7 @@ from hypothesis import strategies as st
 from planted import topk
 
 from benchmark.features import DenseFeatures, SparseFeatures
-from benchmark.metrics import comparative_sharedness, rho_significance, sharedness_baseline
+from benchmark.metrics import rho_significance
 from benchmark.metrics.significance import benjamini_hochberg
 
 
@@ -68,42 +66,9 @@ def test_q_values_are_benjamini_and_hochberg(p_values):
     np.testing.assert_allclose(benjamini_hochberg(p), expected, atol=1e-12)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 10**6))
-def test_the_baseline_counts_all_splits(g, h, seed):
-    rng = np.random.default_rng(seed)
-    rho = rng.uniform(-0.2, 1, (g + h, 7)).round(1)
-    squares = np.maximum(rho, 0) ** 2
-    deltas = []
-    for members in combinations(range(g + h), g):
-        others = [i for i in range(g + h) if i not in members]
-        deltas.append(squares[list(members)].min(0) - squares[others].max(0))
-    found = sharedness_baseline(rho[:g], rho[g:])
-    np.testing.assert_allclose(found.p_value, np.mean([d >= deltas[0] for d in deltas], axis=0))
-    assert found.positive == pytest.approx((deltas[0] > 0).mean())
-    assert found.positive_by_chance == pytest.approx(np.mean([d > 0 for d in deltas]))
-
-
-def test_two_exchangeable_encoders_against_two_give_one_positive_delta_in_six():
-    m, *others = (topk(1500, 150, 6, seed) for seed in range(5))
-    found = comparative_sharedness(m, others[:2], others[2:])
-    rho = [comparative_sharedness(m, [item], [item]).rho_shared for item in others]
-    baseline = sharedness_baseline(rho[:2], rho[2:])
-    assert baseline.positive == pytest.approx((found.delta > 0).mean())
-    assert baseline.positive_by_chance == pytest.approx(1 / 6, abs=1e-9)
-    assert baseline.positive == pytest.approx(1 / 6, abs=0.1)
-    assert baseline.p_value.min() == pytest.approx(1 / 6)
-
-
 def test_wrong_input_is_refused():
     a = topk(50, 10, 2, 0)
     with pytest.raises(ValueError, match="permutation"):
         rho_significance(a, a, permutations=0)
     with pytest.raises(ValueError, match="between 0 and 1"):
         benjamini_hochberg([0.5, np.nan])
-    with pytest.raises(ValueError, match="shapes"):
-        sharedness_baseline(np.zeros((1, 3)), np.zeros((1, 4)))
-    with pytest.raises(ValueError, match="rho must be finite"):
-        sharedness_baseline([[0.1, np.nan]], np.zeros((1, 2)))
-    with pytest.raises(ValueError, match="100,000"):
-        sharedness_baseline(np.zeros((10, 3)), np.zeros((11, 3)))

@@ -21,6 +21,22 @@ FEATURES: dict[str, tuple[str, str]] = {
 }
 """Columns of the table of M's features."""
 
+SEEDS: dict[str, tuple[str, str]] = {
+    "live": ("Live features", "The features of M that are active on any sample."),
+    "positive": ("Delta above 0", "The share of the live features with a cross-fitted Delta above 0."),
+    "significant": (
+        "Beyond its error",
+        "The features whose Delta is above 0 beyond the samples' error (q up to 0.05).",
+    ),
+    "mean_delta": (
+        "Mean difference",
+        "Squared rho in G minus squared rho in H, the mean over features weighted by total activation.",
+    ),
+    "low": ("Low", "The 2.5 % point of the mean difference over the samples."),
+    "high": ("High", "The 97.5 % point of the mean difference over the samples."),
+}
+"""Columns of what Comparative Sharedness is under every seed of the SAEs."""
+
 ASSOCIATION_MEASURES: dict[str, str] = {
     "delta": "Spearman's correlation of the two Deltas",
     "theta": "Spearman's correlation of the two Deltas without S",
