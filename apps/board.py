@@ -89,7 +89,7 @@ def display(found: pd.DataFrame, digits: int) -> pd.DataFrame:
     shown, order = found.copy(), ["encoder", "kind", "modality"]
     if len(found[["suite", "dataset"]].drop_duplicates()) > 1:
         order = ["suite", "dataset", *order]
-    for name in BOARD:
+    for name in dict.fromkeys(["share", *BOARD]):  # first what the rows are ordered by
         if found[name].isna().all():
             continue
         order.append(name)

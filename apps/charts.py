@@ -1,6 +1,7 @@
 """The app's charts, as Altair objects."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -9,6 +10,8 @@ from apps.data import measures
 
 HUES = {"vision": "#0072B2", "vlm": "#D55E00", "text": "#009E73"}
 """Colour of each class of encoders, told apart by all kinds of eyes (Okabe and Ito)."""
+SHAPES = {"vision": "circle", "vlm": "diamond", "text": "square"}
+"""Shape of each class of encoders, for eyes and printers without colours."""
 READABLE = 25
 """Most encoders whose cells have room for a number."""
 LARGE = 10
@@ -17,11 +20,15 @@ AROUND = 220
 """Pixels that the legend, the axis labels and the titles take from the chart's height."""
 
 
+DOWN = alt.Axis(labelLimit=130, labelOverlap=False, ticks=False, domain=False)
+"""Axis beside rows of encoders."""
 CELL = "cell"
 """Name of the selection of a heatmap: the source and target that were clicked."""
 
 
-def heatmap(cells: pd.DataFrame, measure: str, order: Sequence[str], digits: int) -> alt.LayerChart | alt.FacetChart:
+def heatmap(
+    cells: pd.DataFrame, measure: str, order: Sequence[str], digits: int, starts: Sequence[str] = ()
+) -> alt.LayerChart | alt.FacetChart:
     """Return sources against targets with one measure as colour and all of them in the tooltip; a click selects a cell.
 
     Args:
@@ -29,6 +36,7 @@ def heatmap(cells: pd.DataFrame, measure: str, order: Sequence[str], digits: int
         measure: a key of `measures(cells)`.
         order: encoders from top to bottom and from left to right.
         digits: decimals in the tooltip.
+        starts: encoders before which a line divides classes or families.
     """
     form = f".{digits}f"
     shown = cells.assign(interval=[f"{low:{form}} to {high:{form}}" for low, high in cells[["low", "high"]].to_numpy()])
@@ -36,9 +44,13 @@ def heatmap(cells: pd.DataFrame, measure: str, order: Sequence[str], digits: int
     signed = bool((cells[measure] < -0.005).any())
     described = measures(cells)
     title = described[measure][0]
+    # Of layers with data of their own, the order of a scale's domain counts, and that of `sort` does not.
+    ordered: dict[str, Any] = {"sort": list(order), "scale": alt.Scale(domain=list(order))}
+    columns = {**ordered, "title": "target: where partners are looked for", "axis": across(len(order))}
+    rows = {**ordered, "title": "source: whose features are matched", "axis": DOWN}
     base = alt.Chart(shown).encode(
-        x=alt.X("target:N", sort=list(order), title="target: where partners are looked for", axis=_axis(-40)),
-        y=alt.Y("source:N", sort=list(order), title="source: whose features are matched", axis=_axis(0)),
+        x=alt.X("target:N", **columns),
+        y=alt.Y("source:N", **rows),
         tooltip=[
             alt.Tooltip("source:N"),
             alt.Tooltip("target:N"),
@@ -68,17 +80,31 @@ def heatmap(cells: pd.DataFrame, measure: str, order: Sequence[str], digits: int
     layers = [rects.add_params(clicked)]
     if len(order) <= READABLE:
         dark = alt.expr.abs(alt.datum[measure]) > 0.6 * top
+        size = 13 if len(order) <= LARGE else 10
         layers.append(
-            base.mark_text(fontSize=13 if len(order) <= LARGE else 10, cursor="pointer").encode(
+            base.mark_text(fontSize=size, opacity=roomy(len(order), 2.2 * size), cursor="pointer").encode(
                 text=alt.Text(f"{measure}:Q", format=".2f"),
                 color=alt.condition(dark, alt.value("white"), alt.value("#222")),
             )
         )
+    if starts:
+        rule = alt.Chart(pd.DataFrame({"start": list(starts)})).mark_rule(color="#444", strokeWidth=1.5)
+        layers.append(rule.encode(x=alt.X("start:N", bandPosition=0, **columns)))
+        layers.append(rule.encode(y=alt.Y("start:N", bandPosition=0, **rows)))
     return alt.layer(*layers).properties(height=AROUND + len(order) * (52 if len(order) <= LARGE else 30))
 
 
-def _axis(angle: int) -> alt.Axis:
-    return alt.Axis(labelAngle=angle, labelLimit=130, labelOverlap=False, ticks=False, domain=False)
+def roomy(columns: int, pixels: float) -> alt.ExprRef:
+    """Return the opacity of the numbers in so many columns: none where the screen leaves each fewer pixels."""
+    return alt.ExprRef(f"width < {columns * pixels:.0f} ? 0 : 1")
+
+
+def across(columns: int) -> alt.Axis:
+    """Return the axis below so many named columns, whose labels get smaller rather than overlap on a narrow screen."""
+    few = columns <= LARGE
+    size = alt.ExprRef(f"clamp({0.6 if few else 0.85} * width / {columns}, 5, 12)")
+    return alt.Axis(labelAngle=-40 if few else -60, labelLimit=130, labelOverlap=False, labelFontSize=size,
+                    ticks=False, domain=False)  # fmt: skip
 
 
 def forest(intervals: pd.DataFrame, title: str, digits: int) -> alt.LayerChart | alt.FacetChart:
@@ -97,9 +123,13 @@ def forest(intervals: pd.DataFrame, title: str, digits: int) -> alt.LayerChart |
         ],
     )  # fmt: skip
     ends = alt.Axis(labelFlush=True, tickCount=5)
-    dots = base.mark_point(filled=True, size=70, opacity=1).encode(x=alt.X("value:Q", title="wMPPC", axis=ends))
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x=alt.X("value:Q", title="wMPPC", axis=ends),
+        shape=alt.Shape("kind:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values()))),
+    )
     lines = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    return alt.layer(lines, dots).properties(height=alt.Step(22))
+    step = 22 if intervals["encoder"].nunique() <= LARGE else 17
+    return alt.layer(lines, dots).properties(height=alt.Step(step))
 
 
 def seed_pairs(pairs: pd.DataFrame, digits: int) -> alt.LayerChart | alt.FacetChart:
@@ -108,20 +138,19 @@ def seed_pairs(pairs: pd.DataFrame, digits: int) -> alt.LayerChart | alt.FacetCh
     `pairs` is a table of `apps.pair.seed_pairs`.
     """
     form = f".{digits}f"
-    shown = pairs.assign(
-        seeds=[
-            f"{way}, seeds {s} and {t}"
-            for way, s, t in zip(pairs.way, pairs.source_seed, pairs.target_seed, strict=True)
-        ]
-    )
+    shown = pairs.assign(seeds=[f"{s} → {t}" for s, t in zip(pairs.source_seed, pairs.target_seed, strict=True)])
+    ways = list(dict.fromkeys(pairs.way))
     base = alt.Chart(shown).encode(
-        y=alt.Y("seeds:N", title=None, sort=None, axis=alt.Axis(labelLimit=330, labelFlush=False)),
-        color=alt.Color("way:N", title=None, legend=None, scale=alt.Scale(range=["#0072B2", "#D55E00"])),
+        y=alt.Y("seeds:N", title="seeds, source → target", sort=None),
+        yOffset=alt.YOffset("way:N", sort=ways),
+        color=alt.Color("way:N", title=None, legend=alt.Legend(orient="top", columns=1, labelLimit=0),
+                        scale=alt.Scale(domain=ways, range=["#0072B2", "#D55E00"])),
         tooltip=["way:N", "source_seed:Q", "target_seed:Q", *(
             alt.Tooltip(f"{name}:Q", format=form) for name in ("crossfit", "low", "high")
         )],
     )  # fmt: skip
     dots = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=alt.X("crossfit:Q", title="cross-fitted wMPPC", scale=alt.Scale(zero=False))
+        x=alt.X("crossfit:Q", title="cross-fitted wMPPC", scale=alt.Scale(zero=False)),
+        shape=alt.Shape("way:N", title=None, scale=alt.Scale(domain=ways, range=["circle", "diamond"])),
     )
-    return alt.layer(base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q"), dots).properties(height=alt.Step(24))
+    return alt.layer(base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q"), dots).properties(height=alt.Step(13))

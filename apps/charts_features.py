@@ -34,3 +34,26 @@ def activations(bins: pd.DataFrame, quarters: Sequence[float]) -> alt.LayerChart
         .encode(x="value:Q", tooltip=["name:N", alt.Tooltip("value:Q", format=".3f")])
     )
     return alt.layer(counts, rules).properties(height=220)
+
+
+def partners(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
+    """Return the correlations of a feature with its best match in every encoder, in the order of the rows.
+
+    `table` is one of `apps.feature.partners`.
+    """
+    names = {"held_out_rho": "held-out correlation", "rho": "correlation"}
+    # What lies on top of the other is drawn last.
+    long = table.melt(["encoder", "partner_layer", "partner"], list(names)[::-1], "what", "value")
+    base = alt.Chart(long.assign(what=long["what"].map(names))).encode(
+        y=alt.Y("encoder:N", sort=list(table["encoder"]), title=None, axis=alt.Axis(labelLimit=160, labelFlush=False)),
+        tooltip=["encoder:N", "partner_layer:Q", "partner:Q", "what:N", alt.Tooltip("value:Q", format=".3f")],
+    )
+    order = list(names.values())
+    marks = base.mark_point(filled=True, size=60, opacity=1).encode(
+        x=alt.X("value:Q", title="correlation with the best match", axis=alt.Axis(tickCount=8)),
+        color=alt.Color("what:N", title=None, sort=order, legend=alt.Legend(orient="top", labelLimit=0),
+                        scale=alt.Scale(domain=order, range=[BLUE, "#999999"])),
+        shape=alt.Shape("what:N", title=None, sort=order, scale=alt.Scale(domain=order, range=["circle", "diamond"])),
+    )  # fmt: skip
+    lines = base.mark_line(color="#999999").encode(x="value:Q", detail="encoder:N")
+    return alt.layer(lines, marks).properties(height=alt.Step(17))

@@ -3,6 +3,11 @@
 import altair as alt
 import pandas as pd
 
+from apps.charts import roomy
+
+NUMBERED = 14
+"""Most layers of either encoder whose cells have room for a number."""
+
 
 def layer_heatmap(
     cells: pd.DataFrame, measure: str, title: str, digits: int, top: float
@@ -34,10 +39,11 @@ def layer_heatmap(
         legend=alt.Legend(orient="top", gradientLength=180, titleLimit=0),
     )  # fmt: skip
     layers = [base.mark_rect(stroke="white").encode(color=colour)]
-    if (count := cells["target_layer"].nunique()) <= 14:
+    rows, count = cells["source_layer"].nunique(), cells["target_layer"].nunique()
+    if max(rows, count) <= NUMBERED:
         # Beside the line where there is room, else above its points.
         place = {"align": "right", "dx": -8} if count <= 6 else {"dy": -11}
-        layers.append(base.mark_text(fontSize=11, **place).encode(
+        layers.append(base.mark_text(fontSize=11, opacity=roomy(count, 24), **place).encode(
             text=alt.Text(f"{measure}:Q", format=".2f"),
             color=alt.condition(alt.datum[measure] > 0.6 * top, alt.value("white"), alt.value("#222")),
         ))  # fmt: skip
@@ -46,4 +52,4 @@ def layer_heatmap(
         x="target_layer:O", y=alt.Y("source_layer:O", sort="descending"), order="source_layer:Q"
     )  # fmt: skip
     layers.append(line.mark_line(color="#D55E00", strokeWidth=2, point=alt.OverlayMarkDef(color="#D55E00", size=45)))
-    return alt.layer(*layers).properties(height=130 + 56 * cells["source_layer"].nunique())
+    return alt.layer(*layers).properties(height=130 + rows * (56 if rows <= 6 else 40 if rows <= NUMBERED else 18))

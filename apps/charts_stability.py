@@ -1,7 +1,12 @@
 """Charts of the seed audit."""
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
+
+CROSSING = 60
+"""Most cells whose ranks are drawn as lines from seed to seed."""
 
 
 def seeds(pairs: pd.DataFrame, measure: str, title: str, digits: int) -> alt.LayerChart | alt.FacetChart:
@@ -63,9 +68,14 @@ def thresholds(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     return alt.layer(usual, shares).properties(height=260)
 
 
-def ranks(table: pd.DataFrame) -> alt.Chart:
-    """Return the rank of every cell under every seed: lines that cross show where the seed decides the order."""
+def ranks(table: pd.DataFrame) -> alt.Chart | alt.LayerChart | alt.FacetChart:
+    """Return the rank of every cell under every seed: lines that cross show where the seed decides the order.
+
+    Of more than `CROSSING` cells, whose lines would be one stain, the range of each cell's ranks.
+    """
     chosen = [name for name in table if str(name).startswith("rank_")]
+    if len(table) > CROSSING:
+        return _ranges(table, table[chosen])
     long = table.assign(cell=table["source"] + " → " + table["target"]).melt("cell", chosen, "seed", "rank")
     long["seed"] = long["seed"].str.removeprefix("rank_")
     return (
@@ -79,3 +89,22 @@ def ranks(table: pd.DataFrame) -> alt.Chart:
         )
         .properties(height=360)
     )  # fmt: skip
+
+
+def _ranges(table: pd.DataFrame, ranked: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
+    """Return the lowest, mean and highest rank of every cell over the seeds, cells in the order of their means."""
+    shown = pd.DataFrame({
+        "cell": table["source"] + " → " + table["target"], "best": ranked.min(axis=1), "mean": ranked.mean(axis=1),
+        "worst": ranked.max(axis=1),
+    }).sort_values("mean", kind="stable")  # fmt: skip
+    shown["place"] = range(1, len(shown) + 1)
+    base = alt.Chart(shown).encode(
+        x=alt.X("place:Q", title="cells, in the order of their mean ranks", scale=alt.Scale(zero=False, nice=False)),
+        tooltip=["cell:N", "best:Q", alt.Tooltip("mean:Q", format=".1f"), "worst:Q"],
+    )
+    rank: dict[str, Any] = {
+        "title": "rank over the seeds, 1 the highest", "scale": alt.Scale(reverse=True, zero=False, nice=False)
+    }  # fmt: skip
+    spans = base.mark_rule(color="#56B4E9", strokeWidth=1.5).encode(y=alt.Y("best:Q", **rank), y2="worst:Q")
+    dots = base.mark_point(filled=True, size=9, opacity=1, color="#0072B2").encode(y=alt.Y("mean:Q", **rank))
+    return alt.layer(spans, dots).properties(height=360)

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from apps import charts_datasets, tables
+from apps.charts import LARGE
 from apps.layout import choose_run, optional_table, read_table
 from apps.plots import draw
 from benchmark.metrics.describe import consistency
@@ -21,7 +22,9 @@ def show_consistency() -> None:
     first, second = names[chosen]
     part = differences[(differences["first"] == first) & (differences["second"] == second)]
     st.caption("All datasets are cut to the same number of samples, and each has SAEs of its own.")
-    left, right = st.columns(2, gap="large")
+    # Many encoders need the whole width for the numbers in their cells.
+    few = part["source"].nunique() <= LARGE
+    left, right = st.columns(2, gap="large") if few else (st.container(), st.container())
     with left:
         st.subheader("Cell by cell")
         draw(charts_datasets.scatter, part, first, second, DIGITS, key="scatter",

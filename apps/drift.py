@@ -16,6 +16,17 @@ def told(changes: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def largest(told: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return so many cells: those that moved first, the largest change first; all in their order if there are no more.
+
+    `told` holds rows of `told` of one variant.
+    """
+    if len(told) <= count:
+        return told
+    keys = told.assign(size=told["change"].abs(), first=told["outcome"] == MOVED)
+    return told.loc[keys.sort_values(["first", "size"], ascending=False, kind="stable").index[:count]]
+
+
 def summary(changes: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
     """Return one row a variant with the columns of `benchmark.metrics.describe.drift.SUMMARY`."""
     rows = []

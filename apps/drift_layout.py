@@ -10,6 +10,8 @@ from benchmark.metrics.describe import AGGREGATES
 from benchmark.metrics.describe import drift as words
 
 DIGITS = 3
+SHOWN = 40
+"""Cells of a variant that are drawn."""
 
 
 def show_drift() -> None:
@@ -46,11 +48,14 @@ def _changes(told: pd.DataFrame) -> None:
     for i, (row, side) in enumerate(zip(summary.to_dict("records"), sides, strict=False)):
         with side:
             st.markdown(f"**{escaped(row['variant'])}**: {row['moved']} of {row['tested']} moved")
-            part = told[told["variant"] == row["variant"]]
+            every = told[told["variant"] == row["variant"]]
+            part = drift.largest(every, SHOWN)
             draw(
                 charts_drift.changes, part, top, DIGITS, key=f"drift-{i}",
-                alt=f"Change of every cell on {row['variant']}; the table below has the same values.",
+                alt=f"Change of {len(part)} cells on {row['variant']}; the table below has those of all.",
             )  # fmt: skip
+            if len(part) < len(every):
+                st.caption(f"Cells that moved, then the largest changes: {len(part)} of {len(every)} cells.")
     if (told["outcome"] == drift.FIXED).any():
         st.caption("Grey cells at 0 cannot change: their encoders read nothing that differs.")
     with st.expander("All changes"):

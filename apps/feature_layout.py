@@ -14,6 +14,8 @@ from apps.layout import STORE, compared_on, escaped, sentence, trained_on
 from apps.plots import draw
 from benchmark.metrics.describe.features import ACTIVATIONS, MATCHES, NAMING, SUMMARY
 
+CARDS = 6
+"""Most encoders whose matches are shown with their samples at first."""
 BESIDE = 4
 """Samples of a feature that is shown beside another one."""
 ADDRESS = ("run", "layer", "feature")
@@ -165,8 +167,16 @@ def _partners(found: feature.Comparison | None, run: dict[str, Any], layer: int,
         st.info("The newest comparison of this train run recorded no matches of this feature.")
         return
     st.caption("Correlations over the samples of the newest comparison; the surest match first.")
+    shown = table
+    if len(table) > CARDS:
+        draw(
+            charts_features.partners, table, key="partners",
+            alt=f"Correlation with the best match in each of {len(table)} encoders; the table below has the same.",
+        )  # fmt: skip
+        if not st.toggle(f"Samples of the matches in all {len(table)} encoders", key="all", bind="query-params"):
+            shown = table.head(CARDS)
     sides = st.columns(2)
-    for i, row in enumerate(table.to_dict("records")):
+    for i, row in enumerate(shown.to_dict("records")):
         with sides[i % 2]:
             words = f"held-out correlation **{row['held_out_rho']:.2f}** · correlation {row['rho']:.2f}"
             _beside(row["encoder"], row["run_id"], row["partner_layer"], row["partner"], words)

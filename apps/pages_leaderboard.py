@@ -15,6 +15,8 @@ from benchmark.metrics.describe.leaderboard import beside, figures
 from benchmark.metrics.describe.saes import SAES
 
 FILTERS = {"kind": "Class", "modality": "Modality", "family": "Family", "size": "Size", "codes": "Codes"}
+FILTERED = "board_filtered"  # Key of the session's state: whether any filter was used.
+WHOLE = 40  # Encoders whose table is shown without scrolling.
 PANELS = ("share_text", "share_vision", "share_vlm", "asymmetry", "stability")
 
 
@@ -85,7 +87,12 @@ def filter_encoders(everything: pd.DataFrame, failed: list[str]) -> pd.DataFrame
     offered = {name: options for name in FILTERS if len(options := board.options(everything, name)) > 1}
     picked = {}
     if offered:
-        with st.expander("Filters", expanded=any(name in st.query_params for name in offered)):
+        # Once used they stay open: clearing one filter is mostly the first step to another.
+        used = st.session_state.get(FILTERED, False) or any(
+            name in st.query_params or st.session_state.get(name) for name in offered
+        )
+        st.session_state[FILTERED] = used
+        with st.expander("Filters", expanded=used):
             row = st.container(horizontal=True)
             for name, options in offered.items():
                 picked[name] = row.multiselect(FILTERS[name], options, key=name, bind="query-params")
@@ -118,7 +125,7 @@ value = "cross-fitted wMPPC" if measure == "crossfit" else f"value of “{measur
 known = figures(value) | {name: SAES[name] for name in board.QUALITY}
 rows = st.dataframe(
     table, hide_index=True, placeholder="–", column_config=tables.columns(table, SAES | known | beside(known), digits),
-    on_select="rerun", selection_mode="multi-row", key="board",
+    on_select="rerun", selection_mode="multi-row", key="board", height="content" if len(table) <= WHOLE else "auto",
 )["selection"]["rows"]  # fmt: skip
 download_buttons(table, f"leaderboard {measures[measure][0]}", digits)
 if rows:
@@ -142,9 +149,9 @@ if measure == "crossfit":
                 alt=f"{title}: a dot with its 95 % interval for each encoder; the table above has the same values.",
             )  # fmt: skip
     st.caption(
-        "Blue: vision, orange: VLM, green: text. "
-        "Dots: means over seeds and over the encoders of a class. Lines: 95 % intervals that resample seeds and groups "
-        "of samples together. Encoders that share a group do not differ at 5 % (Holm's method over all pairs)."
+        "Blue circles: vision, orange diamonds: VLM, green squares: text. They are means over seeds and over the "
+        "encoders of a class; lines are 95 % intervals that resample seeds and groups of samples together. Encoders "
+        "that share a group do not differ at 5 % (Holm's method over all pairs)."
     )
 else:
     st.caption(f"{measures[measure][1]} It has no interval of its own.")

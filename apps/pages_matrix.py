@@ -27,13 +27,17 @@ order = [encoder for members in groups.values() for encoder in members]
 if by == "family" and saes is not None:
     families = data.encoder_column(saes, "family")
     order.sort(key=lambda encoder: families.get(encoder, ""))
+    groups = {}
+    for encoder in order:
+        groups.setdefault(families.get(encoder, ""), []).append(encoder)
 elif by == "clustered":
-    order = data.clustered(shown, order)
+    order, groups = data.clustered(shown, order), {}
 digits = data.digits(shown)
 chart, words = st.columns([3, 1], gap="large")
 with chart:
     event = draw(
-        charts.heatmap, shown, measure, order, digits, key="matrix", selection=charts.CELL,
+        charts.heatmap, shown, measure, order, digits, [members[0] for members in groups.values()][1:], key="matrix",
+        selection=charts.CELL,
         alt=f"{measures[measure][0]} of {len(order)} encoders as a heatmap; the table below has the same values.",
     )  # fmt: skip
     st.caption("Click a cell to see the pair: both directions, layers and the features that match best.")

@@ -35,10 +35,10 @@ def choose_groups(kinds: Mapping[str, str]) -> tuple[str, list[str], list[str]]:
     with_, without = groups(kinds, source)
     others = [name for name in names if name != source]
     shared = middle.multiselect(
-        "G: shared with all of", others, default=with_, key=f"with-{source}", bind="query-params"
-    )  # fmt: skip
+        "G: shared with all of", others, default=with_, key=f"with-{source}", bind="query-params", wrap=True
+    )
     absent = right.multiselect(
-        "H: absent from all of", others, default=without, key=f"without-{source}", bind="query-params"
+        "H: absent from all of", others, default=without, key=f"without-{source}", bind="query-params", wrap=True
     )
     return source, shared, absent
 

@@ -71,7 +71,11 @@ ranks, agreement = (optional_table(run, f"{name}.parquet") for name in ("cell_ra
 if ranks is not None:
     st.subheader("Ranks under every seed")
     draw(charts_stability.ranks, ranks, key="ranks", alt="Rank of every cell under every seed.")
-    st.caption("Each line is a cell of the matrix, source and target; lines that cross are a matter of the seed.")
+    if len(ranks) <= charts_stability.CROSSING:
+        st.caption("Each line is a cell of the matrix, source and target; lines that cross are a matter of the seed.")
+    else:
+        st.caption("Each line spans a cell's ranks over the seeds, the dot is their mean: cells whose lines overlap in "
+                   "height are put in order by the seed.")  # fmt: skip
 if agreement is not None:
     tables.show(agreement, stability.RANKS, "agreement of ranks")
 top = optional_table(run, "top_features.parquet")

@@ -1,6 +1,7 @@
 """Tables as pages show them: every column has the title and the tooltip that its measure gives it."""
 
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any, Literal
 
 import pandas as pd
@@ -15,6 +16,8 @@ Width = Literal["small", "medium", "large"]
 TIME = "YYYY-MM-DD HH:mm:ss"
 MEANING = "meaning"
 """A column with the description of what the row is about; files of the table go without."""
+PINNED = ("encoder", "source", "target")
+"""Columns that stay in place when a table is scrolled sideways, where a table begins with them."""
 SMALL = ("p", "p_split", "p_value", "q_value")
 """Columns that have two digits however small they are."""
 
@@ -38,6 +41,7 @@ def columns(
     """
     words = {**NAMES, MEANING: ("What it is", "The first column in words; a click on a cell shows all of it."), **words}
     found: dict[str, Any] = {}
+    first = list(takewhile(PINNED.__contains__, table.columns))
     for name in table.columns:
         if name not in words:
             continue
@@ -52,7 +56,8 @@ def columns(
         elif pd.api.types.is_datetime64_any_dtype(kind):
             found[name] = st.column_config.DatetimeColumn(title, help=text, format=TIME, timezone="UTC")
         else:
-            found[name] = st.column_config.TextColumn(title, help=text, width=(widths or {}).get(name))
+            width = (widths or {}).get(name)
+            found[name] = st.column_config.TextColumn(title, help=text, width=width, pinned=name in first or None)
     return found
 
 
