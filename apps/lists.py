@@ -71,10 +71,11 @@ def _listed(store: str, asked: Asked) -> pd.DataFrame:
     kept = _kept(store, asked)
     if kept.runs is not None and kept.is_fresh():
         return kept.runs.copy()
-    if kept.runs is not None and kept.taken > SLOW and time.monotonic() - kept.read < STALE:
+    old = kept.runs
+    if old is not None and kept.taken > SLOW and time.monotonic() - kept.read < STALE:
         if kept.lock.acquire(blocking=False):  # else somebody reads it already
             threading.Thread(target=_read_behind, args=(kept, asked), daemon=True).start()
-        return kept.runs.copy()
+        return old.copy()
     with kept.lock:  # sessions that come while it is read wait for that one
         if kept.runs is None or not kept.is_fresh():
             with st.spinner("Listing the runs ..."):
