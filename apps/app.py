@@ -6,7 +6,7 @@ import streamlit as st
 
 from apps.address import arrive
 from apps.layout import STORE, sentence
-from registry import connect
+from registry import StoreError, connect
 
 # MLflow asks a server that does not answer for minutes; whoever looks at a page wants to be told.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -28,11 +28,14 @@ page = st.navigation(
     ]
 )
 arrive(page.url_path)
+opened = False
 try:
     with st.spinner("Opening the store ..."):
-        st.session_state[STORE] = connect()
-except OSError as error:
-    st.title(page.title)
+        st.session_state[STORE] = connect(read_only=True)
+    opened = True
+    page.run()
+except StoreError as error:  # also of a server that goes away while a page reads
+    if not opened:
+        st.title(page.title)
     sentence(st.error, str(error))
-    st.stop()
-page.run()
+    st.button("Try again", icon=":material/refresh:")

@@ -1,12 +1,8 @@
 """The app's memory: `apps.data` behind Streamlit's cache.
 
-A run's tables never change once it has ended, so they are kept by run id and status; the list of runs is read anew
-every few seconds. Errors are not remembered.
+A run's tables never change once it has ended, so they are kept by run id and status; lists of runs are in `apps.lists`.
+Errors are not remembered.
 """
-
-import threading
-import time
-from dataclasses import dataclass, field
 
 import pandas as pd
 import streamlit as st
@@ -14,42 +10,8 @@ import streamlit as st
 import registry
 from apps import data, pair
 
-FRESH = 10
-"""Seconds that the list of runs is kept."""
-PATIENCE = 10
-"""The list is kept at least so many times as long as it takes to read."""
 NEWEST = 5
 """Comparisons of layers that are searched for a pair, newest first."""
-
-
-@dataclass
-class _Listed:
-    """The runs of a store, when they were read and how many seconds that took."""
-
-    runs: pd.DataFrame | None = None
-    read: float = 0.0
-    taken: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _listed(store: str) -> _Listed:
-    return _Listed()
-
-
-def run_list(store: str) -> pd.DataFrame:
-    """Return `data.run_list` of a store, at most `FRESH` seconds old, or `PATIENCE` times what reading it takes.
-
-    A server with thousands of runs takes seconds to list them, which no page is to wait for again and again.
-    """
-    kept = _listed(store)
-    with kept.lock:  # sessions that come while it is read wait for that one
-        if kept.runs is None or time.monotonic() - kept.read > max(FRESH, PATIENCE * kept.taken):
-            begun = time.monotonic()
-            kept.runs = data.run_list()
-            kept.read = time.monotonic()
-            kept.taken = kept.read - begun
-        return kept.runs.copy()
 
 
 @st.cache_data(max_entries=256, show_spinner="Reading a table ...")

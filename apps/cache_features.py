@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 import registry
-from apps import cache, feature, features
+from apps import cache, feature, features, lists
 from benchmark.features import Features
 
 NEWEST = 20
@@ -29,7 +29,7 @@ def words(store: str, run_id: str, layer: int) -> features.Words:
     return features.words(run_id, layer)
 
 
-@st.cache_data(max_entries=8, ttl=cache.FRESH, show_spinner=False)
+@st.cache_data(max_entries=8, ttl=lists.FRESH, show_spinner=False)
 def names(store: str, run_id: str, layer: int) -> pd.DataFrame:
     """Return `features.names` of a layer, which may get others at any time."""
     return features.names(run_id, layer)
@@ -37,9 +37,11 @@ def names(store: str, run_id: str, layer: int) -> pd.DataFrame:
 
 @st.cache_data(max_entries=128, show_spinner=False)
 def thumbnails(store: str, run_id: str, images: tuple[int, ...]) -> dict[int, bytes]:
-    """Return `registry.thumbnails` of a train run, none where it has none."""
+    """Return `registry.thumbnails` of a train run, none where it has none; raises `registry.Damaged`."""
     try:
         return registry.thumbnails(run_id, images)
+    except registry.Damaged:
+        raise
     except ValueError:
         return {}
 

@@ -51,7 +51,8 @@ def deciles(table: pd.DataFrame, columns: dict[str, str]) -> alt.Chart:
 def thresholds(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """Return the share of latents with a partner against the cosine that makes two latents one, with a rule at 0.7."""
     lines = {"decoder_shared_live": "trained", "untrained": "before training"}
-    long = table.melt("threshold", list(lines), "what", "share").dropna(subset=["share"])
+    known = [name for name in lines if name in table]  # an older audit has no untrained latents
+    long = table.melt("threshold", known, "what", "share").dropna(subset=["share"])
     shares = (
         alt.Chart(long.assign(what=long["what"].map(lines)))
         .mark_line(point=True)

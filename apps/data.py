@@ -3,7 +3,7 @@
 Functions that read a run raise ValueError with one sentence when what they need is not there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,21 +34,17 @@ COLUMNS = {
 """Tables of a compare run -> the columns that pages rely on."""
 
 
-def run_list() -> pd.DataFrame:
-    """Return all runs of the store, newest first: the columns of `registry.runs` and `message`, what went wrong.
+def run_list(*, limit: int | None = None, ids: Collection[str] | None = None, **tags: str) -> pd.DataFrame:
+    """Return runs of the store, newest first: the columns of `registry.runs` and `message`, what went wrong.
 
-    The message is the run's tag `error`, else its tag `failed` (the parts of it that failed).
+    The message is the run's tag `error`, else its tag `failed` (the parts of it that failed). The arguments are those
+    of `registry.runs`; without any, all runs are returned.
     """
-    found = registry.runs()
+    found = registry.runs(limit=limit, ids=ids, **tags)
     message = pd.Series("", found.index, dtype=str)
     for tag in (name for name in ("error", "failed") if name in found):
         message = message.where(message != "", found[tag])
     return found.assign(message=message)
-
-
-def runs_of(runs: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """Return the runs of a kind among `runs`, in the same order."""
-    return runs[runs["kind"] == kind].reset_index(drop=True)
 
 
 def run_label(run: Mapping[Any, Any]) -> str:
@@ -59,14 +55,11 @@ def run_label(run: Mapping[Any, Any]) -> str:
 
 def table(run_id: str, name: str) -> pd.DataFrame:
     """Return a Parquet artifact of a run, with its `COLUMNS` if it is one of those."""
-    try:
-        found = registry.table(run_id, name)
-    except OSError as error:
-        raise ValueError(f"{name} of run {run_id} cannot be read: {error}") from None
+    found = registry.table(run_id, name)
     if missing := sorted(COLUMNS.get(name, set()) - set(found.columns)):
-        raise ValueError(f"{name} of run {run_id} lacks the columns {', '.join(missing)}; run its command again.")
+        raise ValueError(f"'{name}' of run {run_id} lacks the columns {', '.join(missing)}; run its command again.")
     if found.empty:
-        raise ValueError(f"{name} of run {run_id} is empty; run its command again.")
+        raise ValueError(f"'{name}' of run {run_id} is empty; run its command again.")
     return found
 
 

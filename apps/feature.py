@@ -122,7 +122,10 @@ def other_seeds(trained: pd.DataFrame, run_id: str, compared: Collection[str]) -
 
     `trained` holds finished train runs, newest first; those that were compared together with this run come first.
     """
-    own = trained[trained["run_id"] == run_id].iloc[0]
+    found = trained[trained["run_id"] == run_id]
+    if found.empty:  # among too many to list
+        return {}
+    own = found.iloc[0]
     same = trained[
         (trained["suite"] == own["suite"])
         & (trained["dataset"] == own["dataset"])

@@ -8,9 +8,9 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from apps import cache_features, charts_features, feature, features, tables
+from apps import cache_features, charts_features, feature, features, lists, tables
 from apps.gallery import PAGE, feature_link, gallery
-from apps.layout import STORE, escaped, sentence
+from apps.layout import STORE, compared_on, escaped, sentence, trained_on
 from apps.plots import draw
 from benchmark.metrics.describe.features import ACTIVATIONS, MATCHES, NAMING, SUMMARY
 
@@ -23,11 +23,10 @@ NAMED = ("run_id", "encoder", "seed", "layer", "feature", "name")
 """Columns of a table of names that are no evidence."""
 
 
-def _chosen(runs: pd.DataFrame) -> tuple[dict[str, Any], int, int]:
+def _chosen() -> tuple[dict[str, Any], int, int]:
     """Return the run, layer and feature that the address names, or say in one sentence what is wrong with it."""
     run_id, layer, number = (st.query_params.get(name, "") for name in ADDRESS)
-    trained = features.train_runs(runs)
-    found = trained[trained["run_id"] == run_id]
+    found = features.train_runs(lists.by_id(st.session_state[STORE], [run_id]))
     if len(found) and layer.isdecimal() and number.isdecimal():
         return {str(key): value for key, value in found.iloc[0].items()}, int(layer), int(number)
     if len(found):
@@ -38,17 +37,18 @@ def _chosen(runs: pd.DataFrame) -> tuple[dict[str, Any], int, int]:
     st.stop()
 
 
-def show_feature(runs: pd.DataFrame) -> None:
+def show_feature() -> None:
     """Show the feature that the page's address names (`?run=ID&layer=L&feature=N`)."""
     store, asked = st.session_state[STORE], st.query_params.get("feature", "")
     st.title(f"Feature {asked}" if asked.isdecimal() else "Feature")
-    run, layer, number = _chosen(runs)
+    run, layer, number = _chosen()
     # A link from this page to itself would leave the address of the feature before in the browser.
     st.query_params.update({name: st.query_params[name] for name in ADDRESS})
     if st.button("All features of this layer", icon=":material/arrow_back:"):
         del st.query_params["feature"]
         st.rerun()
-    found = cache_features.comparison(store, runs, run["run_id"], run["suite"], run["dataset"])
+    place = run["suite"], run["dataset"]
+    found = cache_features.comparison(store, compared_on(*place), run["run_id"], *place)
     where = (run["encoder"], f"seed {run['seed']}", f"layer {layer}", run["dataset"], f"suite {run['suite']}")
     st.caption(escaped(" · ".join([*where, f"train run {run['run_id'][:8]}"])))
     try:
@@ -75,9 +75,7 @@ def show_feature(runs: pd.DataFrame) -> None:
     st.subheader("Activations")
     _activations(values, f"activations {run['encoder']} layer {layer} feature {number}")
     _partners(found, run, layer, number)
-    _twins(
-        feature.other_seeds(features.train_runs(runs), run["run_id"], found.runs if found else ()), run, layer, number
-    )
+    _twins(feature.other_seeds(trained_on(*place), run["run_id"], found.runs if found else ()), run, layer, number)
 
 
 def _figures(table: pd.DataFrame, number: int, n_samples: int) -> None:

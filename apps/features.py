@@ -61,7 +61,10 @@ def preferred(trained: pd.DataFrame, compared: Sequence[str]) -> pd.DataFrame:
 
 def layers(run_id: str) -> list[int]:
     """Return the layers of a train run, shallow to deep."""
-    return sorted({int(layer) for layer in registry.table(run_id, "saes.parquet")["layer"]})
+    found = sorted({int(layer) for layer in registry.table(run_id, "saes.parquet").get("layer", ())})
+    if not found:
+        raise ValueError(f"'saes.parquet' of run {run_id} names no layer; run its command again")
+    return found
 
 
 def summary(run_id: str, layer: int) -> pd.DataFrame:
@@ -71,6 +74,8 @@ def summary(run_id: str, layer: int) -> pd.DataFrame:
     that sample's thumbnail (-1: none).
     """
     found = registry.feature_summary(run_id, layer)
+    if missing := sorted({"feature", "live", "frequency", "density", "mean_active", "S"} - set(found)):
+        raise ValueError(f"the summary of layer {layer} of run {run_id} lacks the columns {', '.join(missing)}")
     found = found[found["live"]].drop(columns="live")
     samples = registry.feature_samples(run_id, layer)
     first = samples[(samples["level"] == "top") & (samples["rank"] == 0)]

@@ -11,12 +11,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from apps import address, cache, data
+from apps import address, cache, cache_features, data, features, lists
 from apps.downloads import downloads
 from benchmark.metrics.describe import AGGREGATES
+from registry import Damaged
 
 STORE = "store"
 """Key of the session's state under which `apps/app.py` puts the store's URI."""
+TRAINED = 1000
+"""Train runs of one suite and dataset that are asked of a server."""
 
 
 def escaped(text: str) -> str:
@@ -34,9 +37,34 @@ def sentence(show: Callable[[str], Any], text: str) -> None:
     show(escaped(text[:1].upper() + text[1:] + "."))
 
 
-def all_runs() -> pd.DataFrame:
-    """Return the runs of the session's store, newest first."""
-    return cache.run_list(st.session_state[STORE])
+def runs_of(kind: str, suite: str | None = None, dataset: str | None = None, limit: int = lists.LIMIT) -> pd.DataFrame:
+    """Return the runs of a kind, suite and dataset (None: any) of the session's store, see `lists.run_list`."""
+    return lists.run_list(st.session_state[STORE], kind, suite, dataset, limit).runs
+
+
+def trained_on(suite: str, dataset: str) -> pd.DataFrame:
+    """Return the finished train runs of single encoders on a suite's dataset, newest first."""
+    return features.train_runs(runs_of("train", suite, dataset, TRAINED))
+
+
+def compared_on(suite: str, dataset: str) -> pd.DataFrame:
+    """Return the comparisons of a suite's dataset that are searched for a train run, newest first."""
+    return runs_of("compare", suite, dataset, cache_features.NEWEST)
+
+
+def listed(kind: str | None, noun: str, first: int = lists.LIMIT) -> pd.DataFrame:
+    """Return the newest runs of a kind (None: any); where a server has more than these, say so and offer older ones."""
+    key = f"{kind}_listed"
+    limit = st.session_state.get(key, first)
+    found = lists.run_list(st.session_state[STORE], kind, limit=limit)
+    if not found.whole:
+        row = st.container(horizontal=True, vertical_alignment="center")
+        row.caption(f"The newest {limit:,} {noun}s are listed; the server has older ones.", width="content")
+        row.button(
+            "List older ones", key=f"{key}_more", icon=":material/history:", type="tertiary",
+            on_click=st.session_state.__setitem__, args=(key, 4 * limit),
+        )  # fmt: skip
+    return found.runs
 
 
 def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Mapping[Any, Any]:
@@ -46,7 +74,7 @@ def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Ma
     opened wins over the choice so far. Stops the page when the store has no such run, and shows the command that makes
     one.
     """
-    found, key = data.runs_of(all_runs(), kind), f"{kind}_run"
+    found, key = listed(kind, f"{kind} run"), f"{kind}_run"
     if found.empty:
         empty_store(noun, command)
     by_id = {run["run_id"]: run for run in found.to_dict("records")}
@@ -54,6 +82,9 @@ def choose_run(kind: str, noun: str, command: str, parameter: str = "run") -> Ma
     default = finished.iloc[0] if len(finished) else found["run_id"].iloc[0]
     so_far = st.session_state.get(key)
     wanted = address.newly_asked(parameter, key) or so_far or default
+    if older := [run_id for run_id in (wanted, so_far) if run_id and run_id not in by_id]:  # than are listed
+        known = lists.by_id(st.session_state[STORE], older)
+        by_id |= {run["run_id"]: run for run in known[known["kind"] == kind].to_dict("records")}
     if wanted not in by_id and so_far in by_id:
         wanted = so_far  # who goes back before a page is ready brings that page's run along
     if wanted not in by_id:
@@ -95,13 +126,17 @@ def read_table(run: Mapping[Any, Any], name: str) -> pd.DataFrame:
             st.info("This run has not ended yet: its tables are written at the end.")
         else:
             sentence(st.error, str(error))
+            st.caption("Choose another run, or run its command again: what is finished and whole is not done again.")
         st.stop()
 
 
 def optional_table(run: Mapping[Any, Any], name: str) -> pd.DataFrame | None:
-    """Return a cached Parquet artifact of a run, None where it has none or an empty one."""
+    """Return a cached Parquet artifact of a run, None where it has none, an empty one, or (told) a damaged one."""
     try:
         return cache.table(st.session_state[STORE], run["run_id"], run["status"], name)
+    except Damaged as error:
+        sentence(st.warning, str(error))
+        return None
     except ValueError:
         return None
 

@@ -2,15 +2,14 @@
 
 import streamlit as st
 
-from apps import data
 from apps.consistency_layout import show_consistency
 from apps.drift_layout import show_drift
-from apps.layout import all_runs, empty_store
+from apps.layout import empty_store, runs_of
 
 SECTIONS = {"consistency": "Across datasets", "drift": "Drift"}  # Kind of run -> title of the section on it.
 
 st.title("Datasets")
-known = [kind for kind in SECTIONS if not data.runs_of(all_runs(), kind).empty]
+known = [kind for kind in SECTIONS if not runs_of(kind).empty]
 if not known:
     empty_store("comparison across datasets", "python -m benchmark consistency")
 section = st.segmented_control(

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from apps import cache_features, feature, features, tables
+from apps import cache_features, feature, features, lists, tables
 from apps.feature_layout import show_feature
-from apps.layout import STORE, all_runs, download_buttons, empty_store, sentence
+from apps.layout import STORE, compared_on, download_buttons, empty_store, listed, runs_of, sentence, trained_on
 from benchmark.metrics.describe.features import SUMMARY
 
 ROW = 44  # Pixels of a row with a picture.
@@ -34,25 +34,33 @@ def pick(box: Any, label: str, options: Sequence[Any], linked: Any = None, name:
     return box.selectbox(label, options, key=key, format_func=name, persist_state="session")
 
 
-def choose_layer(runs: pd.DataFrame) -> tuple[dict[str, Any], int]:
+def choose_layer() -> tuple[dict[str, Any], int]:
     """Let the user choose a train run and one of its layers: by dataset, encoder and seed, or by the address."""
-    store, trained = st.session_state[STORE], features.train_runs(runs)
-    if trained.empty:
-        empty_store("finished train run", "make compare")
+    store, compared = st.session_state[STORE], runs_of("compare")
+    trained = features.train_runs(listed("train", "train run"))
+    compared = compared[compared["status"] == "FINISHED"]
+    for newest in compared.head(1).to_dict("records"):  # whose train runs may be older
+        trained = pd.concat([trained, trained_on(newest["suite"], newest["dataset"])], ignore_index=True)
     address = st.query_params.get("run"), st.query_params.get("layer")
     linked: dict[str, Any] = {}
     if address[0] and address != st.session_state.get(SHOWN):
-        same = trained[trained["run_id"] == address[0]]
+        same = features.train_runs(lists.by_id(store, [address[0]]))
+        trained = pd.concat([trained, same], ignore_index=True)
         linked = {str(key): value for row in same.to_dict("records") for key, value in row.items()}
         if not linked:
             sentence(
                 st.warning, f"Run {address[0]} is no finished train run of this store, or was deleted; another is shown"
             )
+    if trained.empty:
+        empty_store("finished train run", "make compare")
     row = st.container(horizontal=True)
     here = linked.get("suite"), linked.get("dataset")
-    suite, dataset = pick(row, "Data", features.places(trained, runs), here, " · ".join)
-    found = trained[(trained["suite"] == suite) & (trained["dataset"] == dataset)]
-    found = features.preferred(found, cache_features.compared(store, runs, suite, dataset))
+    suite, dataset = pick(row, "Data", features.places(trained, compared), here, " · ".join)
+    found = trained_on(suite, dataset)
+    if found.empty:
+        st.info("These train runs were deleted meanwhile; choose other data.")
+        st.stop()
+    found = features.preferred(found, cache_features.compared(store, compared_on(suite, dataset), suite, dataset))
     encoder = pick(row, "Encoder", sorted(found["encoder"].unique()), linked.get("encoder"))
     found = found[found["encoder"] == encoder]
     seed = pick(row, "Seed", sorted(found["seed"].unique(), key=lambda name: (len(name), name)), linked.get("seed"))
@@ -73,18 +81,18 @@ def choose_layer(runs: pd.DataFrame) -> tuple[dict[str, Any], int]:
     return {str(key): value for key, value in found[found["run_id"] == run_id].iloc[0].items()}, layer
 
 
-def stability(runs: pd.DataFrame, run: dict[str, Any], layer: int) -> pd.Series:
+def stability(run: dict[str, Any], layer: int) -> pd.Series:
     """Return the stability of a layer's features over the other seeds of its encoder, said in a caption."""
-    store = st.session_state[STORE]
-    found = cache_features.comparison(store, runs, run["run_id"], run["suite"], run["dataset"])
-    seeds = feature.other_seeds(features.train_runs(runs), run["run_id"], found.runs if found else ())
+    store, place = st.session_state[STORE], (run["suite"], run["dataset"])
+    found = cache_features.comparison(store, compared_on(*place), run["run_id"], *place)
+    seeds = feature.other_seeds(trained_on(*place), run["run_id"], found.runs if found else ())
     tables = {seed: cache_features.twins(store, run["run_id"], layer, tuple(ids)) for seed, ids in seeds.items()}
     used = [seed for seed, table in tables.items() if table]
     st.caption(f"Stability over {len(used)} other seeds." if used else "There is no other seed to compare with.")
     return feature.stability([table[1] for table in tables.values() if table])
 
 
-def choose_features(runs: pd.DataFrame, run: dict[str, Any], layer: int, table: pd.DataFrame) -> pd.DataFrame:
+def choose_features(run: dict[str, Any], layer: int, table: pd.DataFrame) -> pd.DataFrame:
     """Let the user search and filter the features of a layer; return those that are left, in the order asked for."""
     store = st.session_state[STORE]
     row = st.container(horizontal=True, vertical_alignment="bottom")
@@ -103,7 +111,7 @@ def choose_features(runs: pd.DataFrame, run: dict[str, Any], layer: int, table: 
     )  # fmt: skip
     bounds = None
     if row.toggle("Seed stability", key="stability", bind="query-params", help=SUMMARY["stability"][1]):
-        table = table.assign(stability=table["feature"].map(stability(runs, run, layer)))
+        table = table.assign(stability=table["feature"].map(stability(run, layer)))
         if table["stability"].notna().any():
             bounds = row.slider("Stability", -0.1, 1.0, (-0.1, 1.0), key="stable", bind="query-params")
     found = None
@@ -138,7 +146,11 @@ def page_of(shown: pd.DataFrame, total: int) -> pd.DataFrame:
 
 def with_thumbnails(run_id: str, shown: pd.DataFrame) -> pd.DataFrame:
     """Return the table with the strongest sample's picture in place of its number, without pictures if none is kept."""
-    small = cache_features.thumbnails(st.session_state[STORE], run_id, tuple(shown["image"]))
+    try:
+        small = cache_features.thumbnails(st.session_state[STORE], run_id, tuple(shown["image"]))
+    except ValueError as error:
+        sentence(st.warning, str(error))
+        small = {}
     if not small:
         return shown.drop(columns="image")
     urls = {number: f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" for number, jpeg in small.items()}
@@ -155,18 +167,17 @@ def follow_click(key: str, numbers: Sequence[int]) -> None:
         st.query_params["feature"] = str(numbers[rows[0]])
 
 
-runs = all_runs()
 if "feature" in st.query_params:
-    show_feature(runs)
+    show_feature()
     st.stop()
 st.title("Features")
-run, layer = choose_layer(runs)
+run, layer = choose_layer()
 try:
     table = cache_features.summary(st.session_state[STORE], run["run_id"], layer)
 except ValueError as error:
     sentence(st.error, str(error))
     st.stop()
-shown = choose_features(runs, run, layer, table)
+shown = choose_features(run, layer, table)
 part = with_thumbnails(run["run_id"], page_of(shown, len(table)))
 order = [name for name in COLUMNS if name in part]
 config = tables.columns(part[order], SUMMARY, 2, {"density": "percent"}, {"caption": "medium"})

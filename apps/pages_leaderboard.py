@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from apps import board, cache, charts, data, tables
-from apps.layout import STORE, all_runs, choose_measure, download_buttons, empty_store, escaped, sentence
+from apps.layout import STORE, choose_measure, download_buttons, empty_store, escaped, listed, sentence
 from apps.plots import draw
 from benchmark.metrics.describe import AGGREGATES, BOARD
 from benchmark.metrics.describe.leaderboard import beside, figures
@@ -49,7 +49,10 @@ def choose_comparisons(runs: pd.DataFrame, place: DeltaGenerator) -> Comparisons
         found.saes.append(saes)
         found.failed.extend(name for name in run["failed"].split(",") if name)
     if not found.boards:
-        st.info("Choose a comparison.")
+        if chosen:
+            st.caption("Run its command again: what is finished and whole is not done again.")
+        else:
+            st.info("Choose a comparison.")
         st.stop()
     return found
 
@@ -103,7 +106,7 @@ def filter_encoders(everything: pd.DataFrame, failed: list[str]) -> pd.DataFrame
 
 
 st.title("Leaderboard")
-newest = board.newest_comparisons(all_runs())
+newest = board.newest_comparisons(listed("compare", "comparison"))
 if newest.empty:
     empty_store("finished comparison", "make compare")
 first, *others = st.columns([3, 1, 1, 1])

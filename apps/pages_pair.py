@@ -8,11 +8,11 @@ from apps import cache, charts, charts_layers, data, pair, tables
 from apps.gallery import feature_link, gallery, named
 from apps.layout import (
     STORE,
-    all_runs,
     choose_compare_run,
     choose_part,
     escaped,
     read_table,
+    runs_of,
     sentence,
 )
 from apps.plots import draw
@@ -60,7 +60,8 @@ with right:
     st.caption("Each line is a pair of seeds: the cross-fitted value and its 95 % interval over groups of samples.")
 
 st.subheader("Layers")
-by_layer = cache.layers_of_pair(st.session_state[STORE], all_runs(), run["suite"], run["dataset"], source, target)
+place = run["suite"], run["dataset"]
+by_layer = cache.layers_of_pair(st.session_state[STORE], runs_of("layers", *place), *place, source, target)
 if by_layer:
     top = max(max(float(part["crossfit"].max()) for part in by_layer), 1e-9)
     for column, part in zip(st.columns(2, gap="large"), by_layer, strict=False):

@@ -7,12 +7,13 @@ import pandas as pd
 import streamlit as st
 
 import registry
-from apps import cache_runs, data, run_diff, runs, tables
-from apps.layout import STORE, all_runs, download_buttons, empty_store, escaped, sentence
+from apps import cache_runs, data, lists, run_diff, runs, tables
+from apps.layout import STORE, TRAINED, download_buttons, empty_store, escaped, listed, runs_of, sentence
 from benchmark.metrics.describe.logged import meaning
 
 CHOSEN = "chosen"  # Parameter of the page's address: the runs that are looked at.
 KEYS = {"kind": "job", "status": "status", "suite": "suite", "dataset": "data", "encoder": "encoder"}
+FIRST = 500  # Runs that are asked of a server at first.
 FEW = 1000  # Runs whose table is offered as files.
 
 
@@ -90,14 +91,14 @@ def show_run(run: Mapping[Any, Any]) -> None:
             tables.show(table, words, f"{title} {run['run_id'][:8]}", 4)
 
 
-def noise(run: Mapping[Any, Any], everything: pd.DataFrame) -> dict[str, float]:
+def noise(run: Mapping[Any, Any]) -> dict[str, float]:
     """Return the seed noise of a run's metrics, where it is known."""
     if run["kind"] == "compare":
         return cache_runs.noise_of_cells(st.session_state[STORE], run["run_id"], run["status"])
-    return run_diff.noise_of_seeds(everything, run["run_id"])
+    return run_diff.noise_of_seeds(runs_of("train", run["suite"], run["dataset"], TRAINED), run["run_id"])
 
 
-def show_diff(first: Mapping[Any, Any], second: Mapping[Any, Any], everything: pd.DataFrame) -> None:
+def show_diff(first: Mapping[Any, Any], second: Mapping[Any, Any]) -> None:
     """Show how two runs differ: settings first, then metrics in units of the noise of seeds."""
     st.subheader("Two runs")
     labels = {
@@ -122,7 +123,7 @@ def show_diff(first: Mapping[Any, Any], second: Mapping[Any, Any], everything: p
         same = same[["part", "name", "left"]].rename(columns={"left": "value"})
         tables.show(same, run_diff.SETTINGS, f"same settings {both}")
     st.markdown("**Metrics**")
-    found = run_diff.metrics(left, right, run_diff.pooled(noise(first, everything), noise(second, everything)))
+    found = run_diff.metrics(left, right, run_diff.pooled(noise(first), noise(second)))
     if found.empty:
         st.caption("Neither run measured anything.")
         return
@@ -132,9 +133,13 @@ def show_diff(first: Mapping[Any, Any], second: Mapping[Any, Any], everything: p
 
 
 st.title("Runs")
-everything = all_runs()
+everything = listed(None, "run", FIRST)
 if everything.empty:
     empty_store("run", "make compare")
+asked = [run_id for run_id in st.query_params.get(CHOSEN, "").split(",") if run_id]
+if not set(asked) <= set(everything["run_id"]):  # older ones than are listed
+    older = lists.by_id(st.session_state[STORE], asked)
+    everything = pd.concat([everything, older[~older["run_id"].isin(everything["run_id"])]], ignore_index=True)
 everything = runs.watched(everything, pd.Timestamp.now("UTC"))
 links = data.run_links(st.session_state[STORE], everything)
 if links is not None:
@@ -156,6 +161,6 @@ if len(chosen) == 1:
     show_run(by_id[chosen[0]])
 elif len(chosen) == 2:
     earlier, later = sorted((by_id[run_id] for run_id in chosen), key=lambda run: run["start"])
-    show_diff(earlier, later, everything)
+    show_diff(earlier, later)
 elif chosen:
     st.info("Select one run to look into it, or two to compare them.")

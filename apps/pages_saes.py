@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from apps import data
-from apps.layout import all_runs, choose_compare_run, download_buttons, escaped, read_table
+from apps import data, lists
+from apps.layout import STORE, choose_compare_run, download_buttons, escaped, read_table
 from apps.tables import columns
 from benchmark.metrics.describe import QUALITY
 from benchmark.metrics.describe.saes import SAES
@@ -12,7 +12,7 @@ st.title("SAEs")
 run = choose_compare_run()
 saes = read_table(run, "saes.parquet")
 st.caption(f"{len(saes):,} sparse autoencoders of {saes['encoder'].nunique():,} encoders behind this comparison.")
-if gone := data.without_run(saes, all_runs()):
+if gone := data.without_run(saes, lists.by_id(st.session_state[STORE], list(saes["run_id"]))):
     st.warning(f"The train runs of {escaped(', '.join(gone))} are no longer in this store.")
 table = saes[["encoder", "kind", "modality", "family", "seed", "layer", *SAES]]
 chosen = st.dataframe(

@@ -11,11 +11,11 @@ from apps import cache, charts_sharedness, data, pair, tables
 from apps.gallery import feature_link, gallery, named
 from apps.layout import (
     STORE,
-    all_runs,
     choose_compare_run,
     escaped,
     optional_table,
     read_table,
+    runs_of,
     sentence,
 )
 from apps.plots import draw
@@ -151,11 +151,8 @@ except ValueError as error:
     st.stop()
 show_distribution(found)
 
-finished = data.runs_of(all_runs(), "sharedness")
-finished = finished[
-    (finished.status == "FINISHED") & (finished.suite == run["suite"]) & (finished.dataset == run["dataset"])
-]
-jobs = finished.head(NEWEST).to_dict("records")
+finished = runs_of("sharedness", run["suite"], run["dataset"])
+jobs = finished[finished.status == "FINISHED"].head(NEWEST).to_dict("records")
 command = f"python -m benchmark sharedness --suite {quote(run['suite'])} --dataset {quote(run['dataset'])} --source "
 command += quote(source)
 if not show_seeds(jobs, source, shared, absent):

@@ -1,10 +1,11 @@
 """Seconds until a page of the app can be read: in a fresh browser on a warm server, and from page to page.
 
-    python perf/app.py FOLDER [--runs 1000] [--rounds 5]
+    python perf/app.py FOLDER [--runs 1000] [--rounds 5] [--server]
 
 FOLDER holds a finished `compare` (mlflow.db, mlruns). Its database is copied, and runs that look like a lab's are added
 (perf/queries.py). First paint: from the request to the leaderboard's table. Page change: from the click on the menu to
-a page at rest without placeholders. Needs playwright and Debian's chromium; medians of the rounds.
+a page at rest, its script ended. First visit: of everybody, when nothing of the store is known yet. Needs playwright
+and Debian's chromium; medians of the rounds. `--server` puts `mlflow server` between the app and the store.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
@@ -25,27 +27,48 @@ from queries import fill
 
 ROOT = Path(__file__).parents[1]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+OPENED = "(opened)"
 READY = """title => document.querySelector('h1')?.innerText.startsWith(title)
+    && document.querySelector('[data-testid="stApp"]').dataset.testScriptState == 'notRunning'
     && !document.querySelector('[data-testid="stSkeleton"], [data-testid="stStatusWidget"]')"""
 
 
-def serve(database: Path, folder: Path) -> tuple[subprocess.Popen, str]:
-    """Start the app on a store and return its process and address."""
+def started(command: list[str], health: str, **options: Any) -> tuple[subprocess.Popen, str]:
+    """Start a server with --port or the like as its last word; return its process and address once it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", str(ROOT / "apps" / "app.py"), f"--server.port={port}",
-         "--server.address=127.0.0.1", "--server.headless=true", "--browser.gatherUsageStats=false"],
-        cwd=folder, stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": f"sqlite:///{database}"},
-    )  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
+    )
     while True:
         try:
-            urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
-            return server, f"http://127.0.0.1:{port}"
+            urlopen(f"http://127.0.0.1:{port}/{health}", timeout=5).close()
+            return process, f"http://127.0.0.1:{port}"
         except OSError:
             time.sleep(0.1)
+
+
+def serve(store: str, folder: Path) -> tuple[subprocess.Popen, str]:
+    """Start the app on a store and return its process and address."""
+    command = ["streamlit", "run", str(ROOT / "apps" / "app.py"), "--server.address=127.0.0.1",
+               "--server.headless=true", "--browser.gatherUsageStats=false", "--server.port"]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": store}
+    return started(command, "_stcore/health", cwd=folder, env=environment)
+
+
+def serve_store(database: Path, folder: Path) -> tuple[subprocess.Popen, str]:
+    """Start `mlflow server` with proxied artifacts, those of the folder; return its process and address."""
+    with closing(sqlite3.connect(database)) as store:
+        store.execute("UPDATE runs SET artifact_uri = 'mlflow-artifacts:/' || experiment_id || '/' || run_uuid "
+                      "|| '/artifacts'")  # fmt: skip
+        store.commit()
+    command = ["mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--backend-store-uri",
+               f"sqlite:///{database}", "--artifacts-destination", str(folder / "mlruns"), "--serve-artifacts",
+               "--port"]  # fmt: skip
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return started(command, "health", env={**os.environ, **quiet, "PATH": path}, start_new_session=True)
 
 
 def first_paint(browser, address: str) -> float:
@@ -61,12 +84,13 @@ def first_paint(browser, address: str) -> float:
 
 
 def page_changes(browser, address: str) -> dict[str, float]:
-    """Return the seconds of a click on every page of the menu, in one window."""
+    """Return the seconds of opening the app and of a click on every page of its menu, in one window."""
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    begun = time.perf_counter()
     page.goto(address)
-    page.wait_for_function(READY, arg="Leaderboard", timeout=60_000)
+    page.wait_for_function(READY, arg="Leaderboard", timeout=120_000)
+    taken = {OPENED: time.perf_counter() - begun}
     links = page.locator('[data-testid="stSidebarNavLink"]')
-    taken = {}
     for i in [*range(1, links.count()), 0]:
         title = links.nth(i).inner_text().split("\n")[-1]
         begun = time.perf_counter()
@@ -83,6 +107,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--server", action="store_true")
     options = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
@@ -91,21 +116,27 @@ def main() -> None:
         with closing(sqlite3.connect(options.folder / "mlflow.db")) as source, closing(sqlite3.connect(database)) as to:
             source.backup(to)
         fill(database, options.runs, 1)
-        server, address = serve(database, options.folder)
+        folder, store, servers = options.folder.resolve(), f"sqlite:///{database}", []
         try:
+            if options.server:
+                server, store = serve_store(database, folder)
+                servers.append(server)
+            server, address = serve(store, folder)
+            servers.append(server)
             with sync_playwright() as play:
                 browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-                page_changes(browser, address)  # warm
+                first = page_changes(browser, address)
                 paints = [first_paint(browser, address) for _ in range(options.rounds)]
                 changes = [page_changes(browser, address) for _ in range(options.rounds)]
                 browser.close()
         finally:
-            server.terminate()
-            server.wait()
-    print(f"{options.runs} further runs")
+            for server in servers:
+                server.terminate()
+                server.wait()
+    print(f"{options.runs} further runs" + (" behind a server" if options.server else ""))
     print(f"first paint         {np.median(paints):5.2f} s (worst {max(paints):.2f})")
     for title in changes[0]:
-        print(f"{title:<20}{np.median([found[title] for found in changes]):5.2f} s")
+        print(f"{title:<20}{np.median([found[title] for found in changes]):5.2f} s   first visit {first[title]:5.2f} s")
 
 
 if __name__ == "__main__":

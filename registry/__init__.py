@@ -10,6 +10,7 @@ from registry.models import about_sae, claim_alias, load_sae, log_sae, model_nam
 from registry.names import feature_names, naming_runs, with_names
 from registry.partners import feature_partners
 from registry.queries import (
+    Damaged,
     RunDetails,
     error_text,
     features,
@@ -20,13 +21,16 @@ from registry.queries import (
     runs,
     table,
 )
+from registry.run_rows import lists_quickly
 from registry.samples import Example, feature_examples, feature_samples, feature_summary, thumbnails
-from registry.store import answers, connect, local_store, without_password
+from registry.store import StoreError, answers, connect, local_store, without_password
 
 __all__ = [
     "MANIFEST",
+    "Damaged",
     "Example",
     "RunDetails",
+    "StoreError",
     "about_sae",
     "answers",
     "check_model",
@@ -44,6 +48,7 @@ __all__ = [
     "is_here",
     "is_intact",
     "latest",
+    "lists_quickly",
     "load_sae",
     "local_store",
     "log_sae",

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Lock
 
 from registry.locations import is_local, local_folder
+from registry.store import reach
 
 BUDGET = 1 << 30
 """Bytes of copies of a server's files."""
@@ -21,7 +22,9 @@ _lock = Lock()
 
 
 def artifact_file(run_id: str, name: str) -> Path:
-    """Return an artifact of a run as a file that is only read; raises ValueError when there is none.
+    """Return an artifact of a run as a file that is only read.
+
+    Raises ValueError when there is none, and StoreError for a server that went away: what it holds is not known.
 
     An artifact that was read once is not asked for again: those of a run that has ended do not change.
     """
@@ -32,8 +35,11 @@ def artifact_file(run_id: str, name: str) -> Path:
     try:
         location = _location(store, run_id)
         if not is_local(location):
-            return _copy(store, run_id, name)
+            return _copy(store, run_id, location, name)
     except (MlflowException, OSError) as error:
+        reach()
+        if "RESOURCE_DOES_NOT_EXIST" in (getattr(error, "error_code", ""), *str(error).split('"')):
+            raise _missing(run_id, name, "the run or the file is not in this store, or was deleted") from None
         raise _missing(run_id, name, str(error).splitlines()[0]) from None
     folder = local_folder(location).resolve()
     path = (folder / name).resolve()
@@ -56,16 +62,14 @@ def _location(store: str, run_id: str) -> str:
     return str(MlflowClient(store).get_run(run_id).info.artifact_uri)
 
 
-def _copy(store: str, run_id: str, name: str) -> Path:
-    import mlflow
-
+def _copy(store: str, run_id: str, location: str, name: str) -> Path:
     key = store, run_id, name
     with _lock:
         if key in _copies and _copies[key].exists():
             _copies.move_to_end(key)
             return _copies[key]
     folder = Path(tempfile.mkdtemp(dir=_folder()))
-    path = Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=str(folder)))
+    path = _download(location, name, folder)
     with _lock:
         _copies[key] = path
         _copies.move_to_end(key)
@@ -76,6 +80,13 @@ def _copy(store: str, run_id: str, name: str) -> Path:
             if left < 0 and other != key:
                 _copies.pop(other).unlink(missing_ok=True)
     return path
+
+
+def _download(location: str, name: str, folder: Path) -> Path:
+    """Download an artifact; by the run's id, MLflow would ask for its place again, and for models of that name."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return Path(get_artifact_repository(location).download_artifacts(name, str(folder)))
 
 
 @lru_cache(maxsize=1)

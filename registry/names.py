@@ -3,6 +3,7 @@
 import pandas as pd
 
 from registry.queries import pages, table
+from registry.store import StoreError
 
 TAG = "named"
 """Tag of a name run: the beginnings of the ids of the train runs that it named, separated by commas."""
@@ -41,7 +42,7 @@ def naming_runs(run_id: str) -> list[str]:
         found = pages(client.search_runs, experiment_ids=experiments, filter_string=condition, order_by=order)
         return [run.info.run_id for run in found]
     except MlflowException as error:
-        raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
+        raise StoreError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
 
 
 def feature_names(run_id: str, layer: int | None = None) -> pd.DataFrame:
@@ -60,7 +61,7 @@ def feature_names(run_id: str, layer: int | None = None) -> pd.DataFrame:
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return none
-        raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
+        raise StoreError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
     for run in naming_runs(run_id):
         try:
             names = table(run, names_path(train["encoder"], int(train["seed"])))

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from registry.names import with_names
-from registry.queries import table
+from registry.queries import Damaged, table
 
 PARTNERS = "partners"
 
@@ -27,7 +27,12 @@ def feature_partners(
     """
     wanted = {"layer": layer, "feature": feature}
     filters = [(column, "==", value) for column, value in wanted.items() if value is not None]
-    found = table(run_id, partners_path(source, target), filters or None)
+    try:
+        found = table(run_id, partners_path(source, target), filters or None)
+    except Damaged:
+        raise
+    except ValueError:
+        raise ValueError(f"run {run_id} recorded no partners of the features of {source} in {target}") from None
     if not named:
         return found
     saes = table(run_id, "saes.parquet").drop_duplicates("encoder").set_index("encoder")

@@ -1,6 +1,6 @@
 """Typed queries over runs: what was done, and its tables and features. Nothing here needs torch."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -8,6 +8,7 @@ import pandas as pd
 from benchmark.features import Features, load_features
 from registry.files import artifact_file
 from registry.run_rows import Row, pages, run_rows
+from registry.store import StoreError
 
 TAGS = (
     "kind", "suite", "dataset", "encoder", "seed", "key", "failed", "error", "owner", "heartbeat", "signatures",
@@ -21,11 +22,22 @@ ERROR = "error.txt"
 """Artifact with the traceback of a run that failed."""
 
 
-def runs(status: str = "", **tags: str) -> pd.DataFrame:
+def runs(
+    status: str = "", *, limit: int | None = None, ids: Collection[str] | None = None, **tags: str
+) -> pd.DataFrame:
     """Return the runs of all experiments that carry these tags (and have this status), newest first.
 
-    Columns: run_id, name, status, start, seconds, experiment_id, the project's tags, and `metrics` (a dict of the
-    latest values). Raises OSError when the store does not answer.
+    Args:
+        status: "": any.
+        limit: the newest so many alone; a server takes milliseconds for every run and metric.
+        ids: of these runs alone; what cannot be an id is left out.
+        tags: their values.
+
+    Returns:
+        Columns run_id, name, status, start, seconds, experiment_id, the project's tags, and `metrics` (a dict of the
+        latest values).
+
+    Raises OSError when the store does not answer.
     """
     rows = [
         {
@@ -38,7 +50,7 @@ def runs(status: str = "", **tags: str) -> pd.DataFrame:
             **{tag: run.tags.get(tag, "") for tag in TAGS},
             "metrics": dict(run.metrics),
         }
-        for run in _found(status, tags)
+        for run in _found(status, tags, limit, ids)
     ]
     columns = ["run_id", "name", "status", "start", "seconds", "experiment_id", *TAGS, "metrics"]
     return pd.DataFrame(rows, columns=columns)
@@ -55,16 +67,19 @@ def latest(kind: str, **tags: str) -> str | None:
     return found[0].run_id if found else None
 
 
-def _found(status: str, tags: Mapping[str, str], limit: int | None = None) -> list[Row]:
+def _found(
+    status: str, tags: Mapping[str, str], limit: int | None = None, ids: Collection[str] | None = None
+) -> list[Row]:
     from mlflow.exceptions import MlflowException
 
     for value in (status, *tags.values()):
         if "'" in value:
             raise ValueError(f"a tag value to search for cannot hold a quote: {value!r}.")
     try:
-        return run_rows(status, tags, TAGS, limit)
+        asked = None if ids is None else sorted({run_id for run_id in ids if run_id.isalnum() and run_id.isascii()})
+        return run_rows(status, tags, TAGS, limit, asked)
     except MlflowException as error:
-        raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
+        raise StoreError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
 
 
 def registered_saes() -> dict[str, str]:
@@ -80,7 +95,7 @@ def registered_saes() -> dict[str, str]:
         search = MlflowClient().search_model_versions
         found = list(pages(search, page=MODELS, filter_string="name LIKE 'sae-%'"))
     except MlflowException as error:
-        raise OSError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
+        raise StoreError(f"the MLflow store does not answer: {str(error).strip().splitlines()[0]}") from None
     return dict(sorted((f"models:/{version.name}/{version.version}", str(version.source)) for version in found))
 
 
@@ -109,18 +124,42 @@ def error_text(run_id: str) -> str:
     return artifact_file(run_id, ERROR).read_text(errors="replace")
 
 
+class Damaged(ValueError):
+    """An artifact that is there and cannot be read."""
+
+
 def table(run_id: str, name: str, filters: list[tuple] | None = None) -> pd.DataFrame:
     """Return a Parquet artifact of a run (for a compare run: `matrix.parquet` or `cells.parquet`).
 
     filters: conditions that all returned rows meet, as `pandas.read_parquet` takes them: (column, operator, value).
-    Raises ValueError when the run has no such artifact.
+
+    Raises ValueError when the run has no such artifact (`Damaged` when it cannot be read), and StoreError for a server
+    that went away.
     """
-    return pd.read_parquet(artifact_file(run_id, name), filters=filters)
+    path = artifact_file(run_id, name)
+    try:
+        return pd.read_parquet(path, filters=filters)
+    except (OSError, ValueError):
+        raise _damaged(run_id, name, "Parquet") from None
+
+
+def _damaged(run_id: str, name: str, kind: str) -> Damaged:
+    return Damaged(
+        f"'{name}' of run {run_id} is damaged: it is no whole {kind} file; `verify` names all such files, and the "
+        "command that made the run makes it again"
+    )
 
 
 def features(run_id: str, layer: int) -> Features:
-    """Return the features that a train run recorded for one layer; raises ValueError when it has none."""
-    return load_features(artifact_file(run_id, feature_path(layer)))
+    """Return the features that a train run recorded for one layer; raises ValueError when it has none.
+
+    `Damaged` when they cannot be read, and StoreError for a server that went away.
+    """
+    path = artifact_file(run_id, feature_path(layer))
+    try:
+        return load_features(path)
+    except ValueError:
+        raise _damaged(run_id, feature_path(layer), "safetensors") from None
 
 
 def feature_path(layer: int, *, untrained: bool = False) -> str:

@@ -7,6 +7,7 @@ import sqlite3
 import tempfile
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -16,19 +17,29 @@ from registry.snapshot import snapshot
 DEFAULT_URI = "sqlite:///mlflow.db"
 
 
+class StoreError(OSError):
+    """The store cannot be opened or written, or does not answer; one sentence."""
+
+
+_copies: dict[Path, tuple[tuple[tuple[int, int], ...], Path]] = {}
+"""Stores that cannot be written: when and how large they were, and their copies."""
+_copying = Lock()
+_opened: dict[str, int] = {}
+"""Files of SQLite stores, by URI, that MLflow has open."""
+
+
 def connect(*, read_only: bool = False) -> str:
     """Point MLflow at the store, make sure that it exists, and return its URI.
 
     Creating the schema of a SQLite store takes seconds and fails when several processes do it at once, so one does it
     while the others wait. read_only: the caller only reads, and of a SQLite store that cannot be written MLflow gets a
-    copy, as it is now. Raises OSError when the store cannot be opened, or not be written.
+    copy, as it is now. Raises StoreError when the store cannot be opened, or not be written.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # bars for files of a few kilobytes
     import mlflow
 
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    mlflow.set_tracking_uri(uri)
     for name in ("mlflow.tracking._model_registry.client", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # It prints the whole traceback of an error of the database before it raises it.
@@ -41,16 +52,33 @@ def connect(*, read_only: bool = False) -> str:
         except OSError:
             if not read_only or not store.is_file():
                 raise
-            asked = f"sqlite:///{snapshot(store)}"
-            mlflow.set_tracking_uri(asked)
+            try:
+                asked = f"sqlite:///{_copied(store)}"
+            except OSError as error:
+                raise StoreError(str(error)) from None
     elif urlsplit(uri).scheme in ("http", "https"):
         _reach(uri)
+    mlflow.set_tracking_uri(asked)  # once: other threads may be reading
+    os.environ["MLFLOW_TRACKING_URI"] = uri  # where MLflow has put the copy, which would be taken for the store
+    if store is not None:
+        _reopen(asked)
     _answer(asked)
     return uri
 
 
+def _reopen(uri: str) -> None:
+    """Let go of a SQLite file that was replaced by another one: MLflow would go on reading what was deleted."""
+    from mlflow import MlflowClient
+
+    path = local_store(uri)
+    found = path.stat().st_ino if path is not None and path.is_file() else 0
+    if _opened.setdefault(uri, found) != found:
+        _opened[uri] = found
+        MlflowClient(uri)._tracking_client.store.engine.dispose()
+
+
 def reach() -> None:
-    """Return at once if the store can be asked now; raises OSError for a server that does not answer within seconds."""
+    """Return at once if the store can be asked now; raises StoreError for a server that does not answer in seconds."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
     if urlsplit(uri).scheme in ("http", "https"):
         _reach(uri)
@@ -84,9 +112,20 @@ def _reach(uri: str) -> None:
         return  # somebody answers; MLflow says the rest
     except OSError as error:
         reason = getattr(error, "reason", error)
-        raise OSError(
+        raise StoreError(
             f"the MLflow server {without_password(uri)} does not answer ({reason}); check MLFLOW_TRACKING_URI"
         ) from None
+
+
+def _copied(store: Path) -> Path:
+    """Return a copy of a store that cannot be written, a new one only when the store has changed."""
+    files = (store, store.with_name(f"{store.name}-wal"))
+    stamp = tuple((file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.is_file())
+    with _copying:
+        kept = _copies.get(store)
+        if kept is None or kept[0] != stamp or not kept[1].is_file():
+            _copies[store] = kept = stamp, snapshot(store)
+        return kept[1]
 
 
 def _create(path: Path) -> None:
@@ -95,7 +134,9 @@ def _create(path: Path) -> None:
     try:
         handle = lock.open("w")
     except OSError as error:
-        raise OSError(f"the lock file {lock} cannot be written ({error.strerror}); remove it or set TMPDIR") from None
+        raise StoreError(
+            f"the lock file {lock} cannot be written ({error.strerror}); remove it or set TMPDIR"
+        ) from None
     try:
         with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -116,7 +157,7 @@ def _create(path: Path) -> None:
             if not ready:
                 _answer(f"sqlite:///{path}")
     except (sqlite3.Error, OSError) as error:
-        raise OSError(
+        raise StoreError(
             f"the MLflow store {path} cannot be written ({error}); check the folder or MLFLOW_TRACKING_URI"
         ) from None
 
@@ -162,6 +203,6 @@ def _answer(uri: str) -> None:
         MlflowClient(uri).search_experiments(max_results=1)
     except Exception as error:  # MLflow wraps drivers' and servers' errors in many types
         reason = str(error).replace(uri, without_password(uri)).strip().splitlines()[0][:200]
-        raise OSError(
+        raise StoreError(
             f"the MLflow store {without_password(uri)} cannot be opened ({reason}); check MLFLOW_TRACKING_URI"
         ) from None

@@ -46,7 +46,7 @@ def mark_dead_runs() -> None:
         if name and is_dead(name, heartbeat):
             _mark(run_id, "the process that owned this run died")
     # Killed between `mlflow run`, which made the run, and the job that would have taken it over.
-    ours = registry.runs("RUNNING", **{"mlflow.source.name": PROJECT.as_uri()})
+    ours = registry.runs("RUNNING", limit=None, ids=None, **{"mlflow.source.name": PROJECT.as_uri()})
     for run_id, name, start in zip(ours.run_id, ours.owner, ours.start, strict=True):
         if not name and time.time() - start.timestamp() > UNCLAIMED:
             _mark(run_id, "no job took this run over")

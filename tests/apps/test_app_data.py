@@ -1,16 +1,14 @@
-from types import SimpleNamespace
-
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 
-from apps import cache, data
+from apps import data
 
 
 def test_compare_runs_are_listed_newest_first_and_nothing_else_is(store):
     runs = data.run_list()
-    compares = data.runs_of(runs, "compare")
+    compares = runs[runs.kind == "compare"].reset_index(drop=True)
     assert list(compares["run_id"]) == [store.compare, store.few_samples, store.without_tables]
     assert compares["start"].is_monotonic_decreasing
     assert len(runs) == 5
@@ -30,7 +28,6 @@ def test_a_failed_run_tells_its_error(store):
 
 def test_an_empty_store_has_no_runs(empty_store):
     assert data.run_list().empty
-    assert data.runs_of(data.run_list(), "compare").empty
 
 
 def test_cells_are_read_as_they_were_written(store, cells):
@@ -135,20 +132,3 @@ def test_clustering_puts_encoders_that_share_much_beside_each_other():
     order = data.clustered(table, list("abcd"))
     assert sorted(order) == list("abcd") and {frozenset(order[:2]), frozenset(order[2:])} == near
     assert data.clustered(table[:1], ["a", "b"]) == ["a", "b"]
-
-
-def test_a_list_that_takes_long_to_read_is_read_less_often(monkeypatch):
-    now, reads = [0.0], []
-
-    def read() -> pd.DataFrame:
-        now[0] += 6.0  # seconds that the store takes
-        reads.append(now[0])
-        return pd.DataFrame({"run_id": [str(len(reads))]})
-
-    monkeypatch.setattr(data, "run_list", read)
-    monkeypatch.setattr(cache, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    assert cache.run_list("a store").run_id[0] == "1"
-    now[0] += 59
-    assert cache.run_list("a store").run_id[0] == "1" and cache.run_list("another").run_id[0] == "2"
-    now[0] += 2
-    assert cache.run_list("a store").run_id[0] == "3" and len(reads) == 3

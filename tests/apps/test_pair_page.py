@@ -34,7 +34,7 @@ def test_the_surest_features_come_first_and_those_that_fire_everywhere_are_left_
 
 def test_a_pair_without_partners_and_an_encoder_with_itself_are_told(store):
     app = opened("pages_pair.py", source="bert", target="vit")
-    assert "has no artifact" in spoken(app).replace("\\", "") and len(app.dataframe) == 1
+    assert "recorded no partners" in spoken(app).replace("\\", "") and len(app.dataframe) == 1
     app = choose(app, "Target", "bert")
     assert "different encoders only" in spoken(app)
 

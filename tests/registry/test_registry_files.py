@@ -4,7 +4,6 @@ import shutil
 from collections import OrderedDict
 from pathlib import Path
 
-import mlflow
 import pytest
 
 from registry import files
@@ -28,13 +27,13 @@ def served(run, tmp_path, monkeypatch):
     """The same run as if a server held its artifacts, and the names that were downloaded."""
     asked = []
 
-    def download(run_id, artifact_path, dst_path):
-        asked.append(artifact_path)
-        return shutil.copy(tmp_path / "artifacts" / run_id / "artifacts" / artifact_path, dst_path)
+    def download(location, name, folder):
+        asked.append(name)
+        return Path(shutil.copy(Path(location, name), folder))
 
     monkeypatch.setattr(files, "is_local", lambda location: False)
     monkeypatch.setattr(files, "_copies", OrderedDict())
-    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
+    monkeypatch.setattr(files, "_download", download)
     return run, asked
 
 

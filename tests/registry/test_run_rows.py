@@ -5,6 +5,7 @@ import math
 import mlflow
 import pytest
 
+import registry
 from registry import run_rows
 from registry.queries import TAGS
 
@@ -59,6 +60,20 @@ def test_a_database_and_a_search_give_the_same_rows(filled, monkeypatch, status,
     assert shown(read) == shown(run_rows._searched(client, status, tags, limit))
     if tags == {"kind": "rows"} and not status and not limit:
         assert len(read) == 11
+
+
+def test_runs_are_found_by_their_ids(filled):
+    client = mlflow.MlflowClient()
+    store = run_rows._database(client)
+    some = [row.run_id for row in run_rows._read(store, "", {"kind": "rows"}, TAGS)][2:7:2]
+    for ids in (some, [*some, "0" * 32], []):
+        read = run_rows._read(store, "", {}, TAGS, None, ids)
+        assert shown(read) == shown(run_rows._searched(client, "", {}, None, ids))
+        assert [row.run_id for row in read] == (some if ids else [])
+
+
+def test_what_can_be_no_id_is_not_asked_for(filled):
+    assert registry.runs(ids=["x') OR attributes.run_id IN ('y", "no such", ""]).empty
 
 
 def test_a_server_is_searched():
