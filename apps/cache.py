@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 import registry
-from apps import data, pair
+from apps import board, data, pair
 
 NEWEST = 5
 """Comparisons of layers that are searched for a pair, newest first."""
@@ -18,6 +18,12 @@ NEWEST = 5
 def table(store: str, run_id: str, status: str, name: str) -> pd.DataFrame:
     """Return `data.table` of a run with this status."""
     return data.table(run_id, name)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def wide_board(leaderboard: pd.DataFrame, saes: pd.DataFrame, seed: str = "") -> pd.DataFrame:
+    """Return `board.wide` of the tables of a comparison."""
+    return board.wide(leaderboard, saes, seed)
 
 
 @st.cache_data(max_entries=256, show_spinner="Reading the partners ...")

@@ -30,8 +30,27 @@ COLUMNS = {
         "encoder", "modality", "kind", "family", "seed", "layer", "d", "n_latents", "k", "fvu", "l0", "dead",
         "weight_cv", "run_id", "model_uri",
     },
+    "layers.parquet": {
+        "source", "target", "source_layer", "target_layer", "source_depth", "target_depth", "crossfit", "low", "high",
+        "naive", "chance", "calibrated", "n_samples", "n_groups",
+    },
+    "stability.parquet": {"encoder", "layer", "varies"},
+    "seed_pairs.parquet": {
+        "encoder", "layer", "varies", "source_seed", "target_seed", "n_groups", "crossfit", "naive", "chance",
+        "decoder_shared_live", "both_shared_live", "mcc",
+    },
+    "deciles.parquet": {
+        "encoder", "layer", "varies", "decile", "correlation", "decoder_cosine", "decoder_shared", "both_shared",
+    },
+    "differences.parquet": {
+        "first", "second", "source", "target", "first_value", "second_value", "difference", "low", "high", "resolved",
+    },
+    "changes.parquet": {
+        "variant", "aggregate", "source", "target", "plain", "value", "n_samples", "n_common", "change", "low", "high",
+        "q_value", "fixed", "moved",
+    },
 }  # fmt: skip
-"""Tables of a compare run -> the columns that pages rely on."""
+"""Tables -> the columns that pages rely on."""
 
 
 def run_list(*, limit: int | None = None, ids: Collection[str] | None = None, **tags: str) -> pd.DataFrame:

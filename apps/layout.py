@@ -159,6 +159,17 @@ def choose_part(cells: pd.DataFrame, row: Any) -> pd.DataFrame:
     return shown
 
 
+def paged(table: pd.DataFrame, size: int, row: Any, key: str) -> pd.DataFrame:
+    """Let the user choose a page of a table, of so many rows, in a row of widgets; return that page."""
+    pages = -(-len(table) // size)
+    number = 1
+    if pages > 1:
+        if st.session_state.get(key, 1) > pages:
+            st.session_state[key] = 1
+        number = row.pagination(pages, key=key, bind="query-params")
+    return table.iloc[(number - 1) * size : number * size]
+
+
 def download_buttons(frame: pd.DataFrame, title: str, digits: int = 3) -> None:
     """Offer a table as CSV, LaTeX and Markdown."""
     row = st.container(horizontal=True)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from apps import cache_features, feature, features, lists, tables
 from apps.feature_layout import show_feature
-from apps.layout import STORE, compared_on, download_buttons, empty_store, listed, runs_of, sentence, trained_on
+from apps.layout import STORE, compared_on, download_buttons, empty_store, listed, paged, runs_of, sentence, trained_on
 from benchmark.metrics.describe.features import SUMMARY
 
 ROW = 44  # Pixels of a row with a picture.
@@ -132,16 +132,10 @@ def choose_features(run: dict[str, Any], layer: int, table: pd.DataFrame) -> pd.
 
 def page_of(shown: pd.DataFrame, total: int) -> pd.DataFrame:
     """Show how many rows there are and the choice of a page of them; return that page."""
-    pages = -(-len(shown) // PAGE)
     row = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
     click = " Click one to see it." if len(shown) else ""
     row.caption(f"{len(shown):,} of {total:,} live features.{click}", width="content")
-    number = 1
-    if pages > 1:
-        if st.session_state.get("page", 1) > pages:
-            st.session_state["page"] = 1
-        number = row.pagination(pages, key="page", bind="query-params")
-    return shown.iloc[(number - 1) * PAGE : number * PAGE]
+    return paged(shown, PAGE, row, "page")
 
 
 def with_thumbnails(run_id: str, shown: pd.DataFrame) -> pd.DataFrame:

@@ -74,9 +74,10 @@ def choose_figures(
     found = []
     for part, cells, saes in zip(given.boards, given.cells, given.saes, strict=True):
         if measure == "crossfit":
-            found.append(board.wide(part, saes, seed))
+            found.append(cache.wide_board(part, saes, seed))
         else:
-            found.append(board.with_measure(board.wide(part, saes), cells, data.encoder_column(saes, "kind"), measure))
+            kinds = data.encoder_column(saes, "kind")
+            found.append(board.with_measure(cache.wide_board(part, saes), cells, kinds, measure))
     everything = pd.concat(found, ignore_index=True)
     chosen = (everything.recorded_on == recorded_on) & (everything["aggregate"] == aggregate)
     return everything[chosen].sort_values("share", ascending=False, ignore_index=True), measure

@@ -11,6 +11,7 @@ from apps.layout import (
     choose_compare_run,
     choose_part,
     escaped,
+    paged,
     read_table,
     runs_of,
     sentence,
@@ -19,7 +20,7 @@ from apps.plots import draw
 from benchmark.metrics.describe import MEASURES
 from benchmark.metrics.describe.features import MATCHES
 
-SHOWN, SAMPLES = 10, 4  # best-matched features, and samples of each side
+SHOWN, SAMPLES = 5, 4  # best-matched features at a time, and samples of each side
 
 st.title("Pair")
 run = choose_compare_run()
@@ -95,7 +96,12 @@ except ValueError as error:
 if found.empty:
     st.info("No feature and partner fire this often; widen the limits.")
     st.stop()
-st.caption("Held-out correlation: partners are chosen without the samples that it is taken on.")
+row = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
+row.caption(
+    f"{len(found)} matches, the surest first. Held-out correlation: partners are chosen without the samples that it is "
+    "taken on."
+)
+now = paged(found, SHOWN, row, f"matches-{source}-{target}")
 
 
 def side(part: pair.Part, layer: int, feature: int, density: float) -> None:
@@ -111,7 +117,7 @@ def side(part: pair.Part, layer: int, feature: int, density: float) -> None:
     gallery(examples)
 
 
-for match in found.head(SHOWN).to_dict("records"):
+for match in now.to_dict("records"):
     with st.container(border=True):
         st.markdown(f"Held-out correlation **{match['held_out_rho']:.2f}**")
         left, right = st.columns(2)

@@ -4,8 +4,9 @@
 
 FOLDER holds a finished `compare` (mlflow.db, mlruns). Its database is copied, and runs that look like a lab's are added
 (perf/queries.py). First paint: from the request to the leaderboard's table. Page change: from the click on the menu to
-a page at rest, its script ended. First visit: of everybody, when nothing of the store is known yet. Needs playwright
-and Debian's chromium; medians of the rounds. `--server` puts `mlflow server` between the app and the store.
+a page at rest, its script ended and its charts drawn; the last one is the click on a feature in the list. First visit:
+of everybody, when nothing of the store is known yet. Needs playwright and Debian's chromium; medians of the rounds.
+`--server` puts `mlflow server` between the app and the store.
 """
 
 import argparse
@@ -27,10 +28,11 @@ from queries import fill
 
 ROOT = Path(__file__).parents[1]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-OPENED = "(opened)"
+OPENED, FEATURE = "(opened)", "(a feature)"
 READY = """title => document.querySelector('h1')?.innerText.startsWith(title)
     && document.querySelector('[data-testid="stApp"]').dataset.testScriptState == 'notRunning'
-    && !document.querySelector('[data-testid="stSkeleton"], [data-testid="stStatusWidget"]')"""
+    && !document.querySelector('[data-testid="stSkeleton"], [data-testid="stStatusWidget"]')
+    && [...document.querySelectorAll('[data-testid="stVegaLiteChart"]')].every(chart => chart.querySelector('svg'))"""
 
 
 def started(command: list[str], health: str, **options: Any) -> tuple[subprocess.Popen, str]:
@@ -49,12 +51,12 @@ def started(command: list[str], health: str, **options: Any) -> tuple[subprocess
             time.sleep(0.1)
 
 
-def serve(store: str, folder: Path) -> tuple[subprocess.Popen, str]:
-    """Start the app on a store and return its process and address."""
+def serve(store: str) -> tuple[subprocess.Popen, str]:
+    """Start the app on a store as `make app` does, and return its process and address."""
     command = ["streamlit", "run", str(ROOT / "apps" / "app.py"), "--server.address=127.0.0.1",
                "--server.headless=true", "--browser.gatherUsageStats=false", "--server.port"]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": store}
-    return started(command, "_stcore/health", cwd=folder, env=environment)
+    return started(command, "_stcore/health", cwd=ROOT, env=environment)
 
 
 def serve_store(database: Path, folder: Path) -> tuple[subprocess.Popen, str]:
@@ -83,8 +85,8 @@ def first_paint(browser, address: str) -> float:
     return taken
 
 
-def page_changes(browser, address: str) -> dict[str, float]:
-    """Return the seconds of opening the app and of a click on every page of its menu, in one window."""
+def page_changes(browser, address: str, row: int = 0) -> dict[str, float]:
+    """Return the seconds of opening the app, of a click on every page of its menu, and of one on a listed feature."""
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     begun = time.perf_counter()
     page.goto(address)
@@ -97,6 +99,13 @@ def page_changes(browser, address: str) -> dict[str, float]:
         links.nth(i).click()
         page.wait_for_function(READY, arg=title, timeout=60_000)
         taken[title] = time.perf_counter() - begun
+    page.get_by_role("link", name="Features").click()
+    page.wait_for_function(READY, arg="Features", timeout=60_000)
+    box = page.locator('[data-testid="stDataFrame"] canvas').first.bounding_box()
+    begun = time.perf_counter()
+    page.mouse.click(box["x"] + 250, box["y"] + 60 + 44 * row)
+    page.wait_for_function(READY, arg="Feature ", timeout=60_000)
+    taken[FEATURE] = time.perf_counter() - begun
     page.close()
     return taken
 
@@ -121,13 +130,13 @@ def main() -> None:
             if options.server:
                 server, store = serve_store(database, folder)
                 servers.append(server)
-            server, address = serve(store, folder)
+            server, address = serve(store)
             servers.append(server)
             with sync_playwright() as play:
                 browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
                 first = page_changes(browser, address)
                 paints = [first_paint(browser, address) for _ in range(options.rounds)]
-                changes = [page_changes(browser, address) for _ in range(options.rounds)]
+                changes = [page_changes(browser, address, 1 + i % 8) for i in range(options.rounds)]
                 browser.close()
         finally:
             for server in servers:

@@ -71,8 +71,7 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     options.to.mkdir(parents=True, exist_ok=True)
-    folder = options.folder.resolve()
-    server, address = serve(folder / "mlflow.db", folder)
+    server, address = serve(f"sqlite:///{options.folder.resolve()}/mlflow.db")
     try:
         with sync_playwright() as play:
             browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)

@@ -75,7 +75,8 @@ def test_layers_of_the_pair_are_those_of_a_run_on_the_same_data(store):
 def test_a_pair_shows_its_layers(own_store, tmp_path):
     layers = pd.DataFrame([
         {"source": a, "target": b, "source_layer": i, "target_layer": j, "source_depth": i / 2, "target_depth": j / 2,
-         "crossfit": 0.3, "low": 0.2, "high": 0.4, "naive": 0.5, "chance": 0.1, "calibrated": 0.3}
+         "crossfit": 0.3, "low": 0.2, "high": 0.4, "naive": 0.5, "chance": 0.1, "calibrated": 0.3, "n_samples": 5000,
+         "n_groups": 5000}
         for a, b in (("vit", "bert"), ("bert", "vit"), ("vit", "vit")) for i in range(3) for j in range(2)
     ])  # fmt: skip
     log_run(tmp_path, {"layers.parquet": layers}, kind="layers", suite="tiny", dataset="scenes")
@@ -90,3 +91,22 @@ def test_seeds_of_a_pair_are_those_of_both_directions():
     matrix = pd.DataFrame(rows, columns=["source", "target", "source_seed", "target_seed"])
     assert pair.seed_pairs(matrix, "a", "b").way.tolist() == ["a → b", "b → a"]
     assert pair.seed_pairs(matrix, "a", "a").way.tolist() == ["a → a"]
+
+
+def test_matches_are_shown_a_page_at_a_time(store, monkeypatch):
+    shown = []
+    monkeypatch.setattr(pair, "matches", lambda *sides, **limits: many_matches(12))
+    app = opened("pages_pair.py", source="vit", target="bert")
+    for _ in range(3):
+        shown += [item.value for item in app.markdown if item.value.startswith("Held-out correlation **")]
+        app.session_state["matches-vit-bert"] = app.session_state["matches-vit-bert"] % 3 + 1
+        app.run()
+    assert shown == [f"Held-out correlation **{0.99 - i / 100:.2f}**" for i in range(12)] and not app.exception
+
+
+def many_matches(count: int) -> pd.DataFrame:
+    """Matches of the surest features, all with the same partner."""
+    return pd.DataFrame({
+        "layer": 3, "feature": range(count), "density": 0.01, "frequency": 30, "partner_layer": 3, "partner": 1,
+        "partner_density": 0.01, "held_out_rho": [0.99 - i / 100 for i in range(count)], "rho": 0.9, "S": 1.0,
+    })  # fmt: skip

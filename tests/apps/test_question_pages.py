@@ -154,3 +154,16 @@ def test_charts_of_every_question_download_as_svg(answers, pictures, page, count
     app = opened(page)
     assert len(pictures) == len(app.get("vega_lite_chart")) == count
     assert all(picture.startswith(b"<svg") for picture in pictures.values())
+
+
+@pytest.mark.parametrize(
+    ("page", "kind", "name"),
+    [("pages_layers.py", "layers", "layers"), ("pages_stability.py", "stability", "stability"),
+     ("pages_datasets.py", "consistency", "differences"), ("pages_datasets.py", "drift", "changes")],
+)  # fmt: skip
+def test_a_table_of_another_making_is_told_in_a_sentence(empty_store, tmp_path, page, kind, name):
+    mlflow.set_experiment(experiment_id=mlflow.create_experiment("app", str(tmp_path / "artifacts")))
+    foreign = pd.DataFrame({"source": ["vit"], "value": [0.5]})
+    log_run(tmp_path, {f"{name}.parquet": foreign}, kind=kind, suite="s", dataset="d")
+    app = opened(page, **({"section": "Drift"} if kind == "drift" else {}))
+    assert "lacks the columns" in spoken(app) and "run its command again" in spoken(app)
