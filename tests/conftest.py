@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import sqlite3
+import sys
 from pathlib import Path
 
 os.environ.update(HF_HUB_OFFLINE="1", MLFLOW_DISABLE_TELEMETRY="true", TOKENIZERS_PARALLELISM="false")
@@ -41,6 +42,15 @@ def empty_database(tmp_path_factory):
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return path
+
+
+@pytest.fixture(autouse=True)
+def no_active_experiment():
+    """Let MLflow forget the experiment that a test has set, which the next test's store does not have."""
+    yield
+    if "mlflow.tracking.fluent" in sys.modules:
+        sys.modules["mlflow.tracking.fluent"]._active_experiment_id = None
+        os.environ.pop("MLFLOW_EXPERIMENT_ID", None)
 
 
 def pytest_configure(config):

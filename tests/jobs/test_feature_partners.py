@@ -73,5 +73,5 @@ def test_every_pair_of_encoders_has_a_file_each_way_under_its_first_seeds(here, 
     assert registry.feature_partners(run.info.run_id, "b.x", "a").equals(back)
     write_partners({}, rows, tmp_path / "again", folds=3, min_count=0, budget=1, earlier=folder)
     assert len(list((tmp_path / "again").rglob("*.parquet"))) == 6
-    with pytest.raises(ValueError, match="no artifact"):
+    with pytest.raises(ValueError, match="recorded no partners"):
         registry.feature_partners(run.info.run_id, "a", "a")
