@@ -98,7 +98,8 @@ def same_question(summary: pd.DataFrame, source: str, shared: Sequence[str], abs
     chosen = summary[summary.source == source]
     of = (("shared_with", set(shared)), ("absent_from", set(absent)))
     for column, group in of:
-        chosen = chosen[[set(names.split(",")) == group for names in chosen[column]]]
+        asked = [set(names.split(",")) == group for names in chosen[column]]
+        chosen = chosen[pd.Series(asked, chosen.index, dtype=bool)]  # an empty list would be one of no columns
     return chosen
 
 

@@ -63,6 +63,7 @@ def test_a_run_answers_where_its_groups_are_the_same_in_any_order():
     })  # fmt: skip
     assert same_question(summary, "m", ["b", "a"], ["c"]).seed.tolist() == [0, 1]
     assert same_question(summary, "m", ["a"], ["c"]).empty and same_question(summary, "m", ["a", "b"], ["c", "d"]).empty
+    assert same_question(summary, "other", ["a", "b"], ["c"]).empty
 
 
 def test_only_the_deepest_layer_and_features_with_partners_everywhere_count():
