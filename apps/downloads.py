@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -42,10 +43,12 @@ def stem(title: str) -> str:
 
 def _table(frame: pd.DataFrame, title: str, digits: int) -> Table:
     numeric = set(frame.select_dtypes("number"))
-    texts = [column for column in frame if column not in numeric]
-    ordered = frame[[*texts, *(column for column in frame if column in numeric)]]  # names of a row come first
-    rows = [[Cell(_text(value, digits)) for value in row] for row in ordered.itertuples(index=False)]
-    return Table(title, [str(column) for column in ordered], [("", rows)], stubs=max(len(texts), 1))
+    names = list(takewhile(lambda column: column not in numeric, frame))
+    if not names:  # they come first
+        names = [column for column in frame if column not in numeric]
+        frame = frame[[*names, *(column for column in frame if column in numeric)]]
+    rows = [[Cell(_text(value, digits)) for value in row] for row in frame.itertuples(index=False)]
+    return Table(title, [str(column) for column in frame], [("", rows)], stubs=max(len(names), 1))
 
 
 def _text(value: Any, digits: int) -> str:

@@ -30,5 +30,12 @@ def test_latex_and_markdown_are_rounded_and_escaped():
     assert r"a\_b &amp; \<img src=x\> \| c" in markdown and "| 0.12 |" in markdown and "yes" in markdown
 
 
+def test_an_interval_stays_beside_its_value():
+    frame = pd.DataFrame({"encoder": ["a"], "share": [0.5], "share_interval": ["0.4 to 0.6"], "fvu": [0.1]})
+    wide = {item.label: item for item in downloads(frame, "t", 1)}
+    assert "| encoder | share | share\\_interval | fvu |" in wide["Markdown"].write().decode()
+    assert r"a & 0.5 & 0.4 to 0.6 & 0.1" in wide["LaTeX"].write().decode()
+
+
 def test_a_table_without_rows_is_a_table():
     assert all(item.write() for item in downloads(FRAME.head(0), "t"))
