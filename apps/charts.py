@@ -115,16 +115,15 @@ def forest(intervals: pd.DataFrame, title: str, digits: int) -> alt.LayerChart |
     form = f".{digits}f"
     base = alt.Chart(intervals).encode(
         y=alt.Y("encoder:N", sort=list(dict.fromkeys(intervals["encoder"])), title=None,
-                axis=alt.Axis(labelLimit=160, labelFlush=False)),
+                axis=alt.Axis(labelLimit=160)),
         color=alt.Color("kind:N", legend=None, scale=alt.Scale(domain=list(HUES), range=list(HUES.values()))),
         tooltip=[
             "encoder:N", "kind:N", "dataset:N", alt.Tooltip("value:Q", title=title, format=form),
             alt.Tooltip("low:Q", format=form), alt.Tooltip("high:Q", format=form), "group:N",
         ],
     )  # fmt: skip
-    ends = alt.Axis(labelFlush=True, tickCount=5)
     dots = base.mark_point(filled=True, size=70, opacity=1).encode(
-        x=alt.X("value:Q", title="wMPPC", axis=ends),
+        x=alt.X("value:Q", title="wMPPC", axis=alt.Axis(tickCount=5)),
         shape=alt.Shape("kind:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values()))),
     )
     lines = base.mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")

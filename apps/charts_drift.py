@@ -19,7 +19,7 @@ def changes(told: pd.DataFrame, top: float, digits: int) -> alt.LayerChart | alt
         digits: decimals of tooltips.
     """
     form = f".{digits}f"
-    axis = alt.Axis(labelLimit=260, labelOverlap=False, labelFlush=False)
+    axis = alt.Axis(labelLimit=260, labelOverlap=False)
     base = alt.Chart(told).encode(
         y=alt.Y("cell:N", sort=list(told["cell"]), title=None, axis=axis),
         color=alt.Color("outcome:N", legend=None,
@@ -49,13 +49,14 @@ def correspondence(table: pd.DataFrame, digits: int) -> alt.LayerChart | alt.Fac
         y=alt.Y("encoder:N", sort=None, title=None, axis=alt.Axis(labelLimit=160)),
         yOffset=alt.YOffset("variant:N", sort=list(labels.values())),
         color=alt.Color("variant:N", title=None, sort=list(labels.values()),
-                        legend=alt.Legend(orient="top", columns=3, labelLimit=0),
+                        legend=alt.Legend(orient="top", columns=2, labelLimit=0),
                         scale=alt.Scale(domain=list(labels.values()), range=COLOURS)),
         tooltip=["encoder:N", "variant:N", "seeds:N", *(
             alt.Tooltip(f"{name}:Q", format=form) for name in ("value", "low", "high", "back", "chance")
         )],
     )  # fmt: skip
-    grey = alt.Legend(orient="top", symbolFillColor="#888", symbolStrokeColor="#888")
+    # Beside the other legend there is no room on a narrow screen.
+    grey = alt.Legend(orient="bottom", symbolFillColor="#888", symbolStrokeColor="#888")
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(
         x=alt.X("value:Q", title="cross-fitted wMPPC from plain to variant", scale=alt.Scale(domain=[0, 1])),
         shape=alt.Shape("seeds:N", title=None, legend=grey,

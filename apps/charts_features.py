@@ -13,6 +13,9 @@ def activations(bins: pd.DataFrame, quarters: Sequence[float]) -> alt.LayerChart
 
     The axis of counts is linear near 0 and logarithmic above, as most activations are weak.
     """
+    most = max(int(bins["samples"].max()), 1)
+    # Vega drops labels that are not even near each other when some of the values lie outside of the axis.
+    values = [0, *(10**power for power in range(len(str(most))))]
     counts = (
         alt.Chart(bins)
         .mark_bar(color=BLUE, binSpacing=1)
@@ -20,7 +23,7 @@ def activations(bins: pd.DataFrame, quarters: Sequence[float]) -> alt.LayerChart
             x=alt.X("low:Q", bin="binned", title="activation"),
             x2="high:Q",
             y=alt.Y("samples:Q", title="samples (log scale)", scale=alt.Scale(type="symlog"),
-                    axis=alt.Axis(values=[0, 1, 10, 100, 1000, 10_000, 100_000, 1_000_000], format="~s")),
+                    axis=alt.Axis(values=values, format="~s", labelOverlap="greedy")),
             tooltip=[
                 alt.Tooltip("low:Q", title="from", format=".3f"), alt.Tooltip("high:Q", title="to", format=".3f"),
                 alt.Tooltip("samples:Q", format=","),
@@ -45,7 +48,7 @@ def partners(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     # What lies on top of the other is drawn last.
     long = table.melt(["encoder", "partner_layer", "partner"], list(names)[::-1], "what", "value")
     base = alt.Chart(long.assign(what=long["what"].map(names))).encode(
-        y=alt.Y("encoder:N", sort=list(table["encoder"]), title=None, axis=alt.Axis(labelLimit=160, labelFlush=False)),
+        y=alt.Y("encoder:N", sort=list(table["encoder"]), title=None, axis=alt.Axis(labelLimit=160)),
         tooltip=["encoder:N", "partner_layer:Q", "partner:Q", "what:N", alt.Tooltip("value:Q", format=".3f")],
     )
     order = list(names.values())

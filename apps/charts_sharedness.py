@@ -17,7 +17,7 @@ def distribution(bins: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
         "side:N", title=None, legend=alt.Legend(orient="top", labelLimit=0, columns=2),
         scale=alt.Scale(domain=list(HUES), range=list(HUES.values())),
     )  # fmt: skip
-    x = alt.X("low:Q", title="lowest rho² in G minus highest rho² in H", axis=alt.Axis(labelFlush=False))
+    x = alt.X("low:Q", title="lowest rho² in G minus highest rho² in H")
     # A root shows the few features above 0 beside the many at 0.
     y = alt.Y("features:Q", title="features (root scale)", scale=alt.Scale(type="sqrt"), axis=alt.Axis(tickCount=5))
     observed = (

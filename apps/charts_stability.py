@@ -57,7 +57,8 @@ def thresholds(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
         alt.Chart(long.assign(what=long["what"].map(lines)))
         .mark_line(point=True)
         .encode(
-            x=alt.X("threshold:Q", title="cosine above which two latents count as one"),
+            x=alt.X("threshold:Q", title="cosine above which two latents count as one", scale=alt.Scale(zero=False),
+                    axis=alt.Axis(tickCount=8)),
             y=alt.Y("share:Q", title="share of the latents", scale=alt.Scale(domain=[0, 1])),
             color=alt.Color("what:N", title=None, legend=alt.Legend(orient="top"),
                             scale=alt.Scale(domain=list(lines.values()), range=["#0072B2", "#888888"])),

@@ -63,7 +63,7 @@ if components is not None and smallest is not None:
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Where a cell's variance comes from")
-        tables.show(components, stability.COMPONENTS, "variance components", 5, {"variance": "%.2g"})
+        tables.show(components, stability.COMPONENTS, "variance components", 5, {"variance": "%.1e"})
     with right:
         st.subheader("Smallest difference to trust")
         tables.show(smallest, stability.SMALLEST, "smallest difference", 4)

@@ -14,6 +14,8 @@ WIDTH = 640
 """Pixels of a downloaded chart, which on the page is as wide as its column."""
 PADDING = {"left": 2, "top": 4, "right": 14, "bottom": 4}
 """Pixels around a chart; without those on the right, the label at the end of an axis is cut off."""
+CONFIG = {"axis": {"labelFlush": False}, "axisX": {"labelSeparation": 6}}
+"""Of every chart: by default, an axis' first and last labels leave their places, and labels may touch each other."""
 
 # Altair refuses more than 5,000 rows of data for the sake of notebooks; the pages choose what they draw.
 altair.data_transformers.enable("default", max_rows=None)
@@ -24,7 +26,8 @@ altair.data_transformers.enable("default", max_rows=None)
 )
 def _specification(build: Callable[..., Any], arguments: tuple[Any, ...]) -> dict[str, Any]:
     """Return the Vega-Lite specification of a chart: Altair takes 40 ms for one, mostly to check it."""
-    return {"padding": PADDING, **build(*arguments).to_dict()}
+    spec = build(*arguments).to_dict()
+    return {"padding": PADDING, **spec, "config": spec["config"] | CONFIG}
 
 
 def draw(build: Callable[..., Any], *arguments: Any, key: str, alt: str, selection: str = "") -> Any:

@@ -67,3 +67,10 @@ def test_the_histogram_of_activations_has_its_bins_and_quartiles_and_labelled_ax
     assert [(row["name"], row["value"]) for row in values[1]] == [("25 %", 0.2), ("median", 0.5), ("75 %", 1.2)]
     assert rules["encoding"]["x"]["field"] == "value"
     assert charts_features.activations(bins, []).to_dict()["layer"]
+
+
+@pytest.mark.parametrize(("most", "labels"), [(1, [0, 1]), (9, [0, 1]), (250, [0, 1, 10, 100])])
+def test_the_axis_of_counts_has_its_labels_within_the_counts(most, labels):
+    bins = pd.DataFrame({"low": [0.0], "high": [1.0], "samples": [most]})
+    bars = charts_features.activations(bins, []).to_dict()["layer"][0]
+    assert bars["encoding"]["y"]["axis"]["values"] == labels

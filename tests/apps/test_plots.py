@@ -52,6 +52,11 @@ def test_a_chart_is_built_once_for_the_same_data_and_anew_for_other():
     assert plots._specification(points, (table, "other")) != first and points.built == 3
 
 
+def test_labels_of_axes_stay_at_their_places():
+    config = plots._specification(points, (pd.DataFrame({"x": [1.0], "name": ["a"]}), "place"))["config"]
+    assert config["axis"]["labelFlush"] is False and "view" in config
+
+
 def test_charts_of_many_rows_and_of_untrusted_names_download():
     table = pd.DataFrame({"x": range(6000), "name": ['<script>alert("1")</script>'] * 6000})
     picture = plots.svg(points(table, "a & b").to_dict())
