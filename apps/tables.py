@@ -18,6 +18,10 @@ MEANING = "meaning"
 """A column with the description of what the row is about; files of the table go without."""
 PINNED = ("encoder", "source", "target")
 """Columns that stay in place when a table is scrolled sideways, where a table begins with them."""
+MEASURED = 10
+"""Rows that the browser surely looks at to find the width of a column."""
+NAME = 28
+"""Most characters of a name, all of which is to be seen."""
 SMALL = ("p", "p_split", "p_value", "q_value")
 """Columns that have two digits however small they are."""
 
@@ -56,15 +60,27 @@ def columns(
         elif pd.api.types.is_datetime64_any_dtype(kind):
             found[name] = st.column_config.DatetimeColumn(title, help=text, format=TIME, timezone="UTC")
         else:
-            width = (widths or {}).get(name)
+            width = (widths or {}).get(name) or _width(table[name], title)
             found[name] = st.column_config.TextColumn(title, help=text, width=width, pinned=name in first or None)
     return found
 
 
+def _width(texts: pd.Series, title: str) -> int | None:
+    """Return the pixels that names need, None where the browser finds them: it fits a column to the first rows."""
+    lengths = texts.astype(str).str.len()
+    first, later = max(lengths.iloc[:MEASURED].max(), len(title)), lengths.iloc[MEASURED:].max()
+    return 20 + 7 * int(later) if first < later <= NAME else None
+
+
 def show(
-    table: pd.DataFrame, words: Words, title: str, digits: int = 3, forms: Mapping[str, str] | None = None
+    table: pd.DataFrame,
+    words: Words,
+    title: str,
+    digits: int = 3,
+    forms: Mapping[str, str] | None = None,
+    widths: Mapping[str, Width] | None = None,
 ) -> None:
     """Show a table with its downloads, which keep the names of columns that the artifacts have; see `columns`."""
-    config = columns(table, words, digits, forms)
+    config = columns(table, words, digits, forms, widths)
     st.dataframe(table, hide_index=True, placeholder="–", column_config=config)
     download_buttons(table.drop(columns=MEANING, errors="ignore"), title, digits)

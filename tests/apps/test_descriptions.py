@@ -113,3 +113,13 @@ def test_columns_are_shown_by_what_they_hold():
         "layer": ("number", "%d"), "n": ("number", "localized"), "p_value": ("number", "%.2g"),
         "ok": ("checkbox", None), "value": ("number", "%.2f"),
     }  # fmt: skip
+
+
+def test_a_name_that_is_longer_than_those_of_the_first_rows_has_room():
+    names = ["vit"] * tables.MEASURED
+    table = pd.DataFrame(
+        {"encoder": [*names, "small-clip-image"], "source": [*names, "bert"], "target": [*names, 99 * "x"]}
+    )
+    found = tables.columns(table, {})
+    assert found["encoder"]["width"] >= 7 * len("small-clip-image")
+    assert found["source"]["width"] is found["target"]["width"] is None  # its title is as long; no name
