@@ -119,7 +119,7 @@ def _levels(samples: Sequence[feature.Sample]) -> None:
         with halves[(at - 1) % 2] if at else st.container():
             title, text = feature.LEVELS[level]
             st.markdown(f"**{title}**", help=text)
-            gallery(part, [sample.value for sample in part])
+            gallery(part, [sample.value for sample in part], wrap=True)
 
 
 def _beside(title: str, run_id: str, layer: int, number: int, words: str) -> None:

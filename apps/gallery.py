@@ -22,14 +22,18 @@ class Picture(Protocol):
     def jpeg(self) -> bytes | None: ...  # noqa: D102
 
 
-def gallery(samples: Sequence[Picture], values: Sequence[float] | None = None) -> None:
-    """Show samples side by side, thumbnails with their captions, or captions alone; each with its value if given."""
+def gallery(samples: Sequence[Picture], values: Sequence[float] | None = None, wrap: bool = False) -> None:
+    """Show samples side by side, thumbnails with their captions, or captions alone; each with its value if given.
+
+    Pictures that have no room are reached by scrolling sideways, or with `wrap` stand in further rows: many cards of
+    several rows each would make a page of many screens on a phone.
+    """
     marks = [""] * len(samples) if values is None else [f"{value:.2f}" for value in values]
     if not any(sample.jpeg for sample in samples):
         for sample, mark in zip(samples, marks, strict=True):
             st.markdown(f"- {f'`{mark}` ' if mark else ''}{escaped(sample.caption) or 'no caption'}")
         return
-    row = st.container(horizontal=True, gap="xsmall")
+    row = st.container(horizontal=True, gap="xsmall", wrap=wrap)
     for sample, mark in zip(samples, marks, strict=True):
         with row.container(width=WIDTH, gap="xxsmall"):
             if sample.jpeg:

@@ -33,7 +33,7 @@ if by == "family" and saes is not None:
 elif by == "clustered":
     order, groups = data.clustered(shown, order), {}
 digits = data.digits(shown)
-chart, words = st.columns([3, 1], gap="large")
+chart, words = st.columns([2 if len(order) <= charts.LARGE else 3, 1], gap="large")  # the words need the same height
 with chart:
     event = draw(
         charts.heatmap, shown, measure, order, digits, [members[0] for members in groups.values()][1:], key="matrix",
