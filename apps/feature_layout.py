@@ -9,7 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from apps import cache_features, charts_features, feature, features, lists, tables
-from apps.gallery import PAGE, feature_link, gallery
+from apps.gallery import FEATURES_PAGE, feature_link, gallery
 from apps.layout import STORE, compared_on, escaped, sentence, trained_on
 from apps.plots import draw
 from benchmark.metrics.describe.features import ACTIVATIONS, MATCHES, NAMING, SUMMARY
@@ -33,7 +33,7 @@ def _chosen() -> tuple[dict[str, Any], int, int]:
         st.warning("The address of a feature names a run, a layer and a feature, the latter two by their numbers.")
     else:
         sentence(st.warning, f"Run {run_id} is no finished train run of this store, or was deleted")
-    st.page_link(PAGE, label="All features", icon=":material/arrow_back:")
+    st.page_link(FEATURES_PAGE, label="All features", icon=":material/arrow_back:")
     st.stop()
 
 

@@ -10,7 +10,7 @@ from apps.layout import STORE, escaped
 
 WIDTH = 98
 """Pixels of a picture: eight in a row, four in a card."""
-PAGE = "pages_features.py"
+FEATURES_PAGE = "pages_features.py"
 
 
 class Picture(Protocol):
@@ -54,4 +54,4 @@ def named(run_id: str, layer: int, feature: int) -> str:
 def feature_link(box: Any, label: str, run_id: str, layer: int, feature: int) -> None:
     """Show a link to the page of a train run's feature, which opens in the same window; the label is Markdown."""
     address = {"run": run_id, "layer": str(layer), "feature": str(feature)}
-    box.page_link(PAGE, label=label, query_params=address, icon=":material/arrow_forward:")
+    box.page_link(FEATURES_PAGE, label=label, query_params=address, icon=":material/arrow_forward:")

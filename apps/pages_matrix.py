@@ -5,7 +5,7 @@ import streamlit as st
 from apps import charts, data, tables
 from apps.layout import choose_compare_run, choose_measure, choose_part, escaped, optional_table, read_table
 from apps.plots import draw
-from benchmark.metrics.describe import CEILING, CELL_COLUMNS
+from benchmark.metrics.describe import CEILING, CELL_COLUMNS, DERIVED
 
 ORDERS = {"class": "By class", "family": "By family", "clustered": "Clustered"}
 
@@ -47,8 +47,9 @@ if clicked := event["selection"][charts.CELL]:
 with words:
     st.markdown(f"**{measures[measure][0]}**")
     st.markdown(measures[measure][1])
-    st.markdown(f"**{CEILING[0]}**")
-    st.markdown(CEILING[1])
+    if measure not in DERIVED:  # whose diagonal is 0 or 1
+        st.markdown(f"**{CEILING[0]}**")
+        st.markdown(CEILING[1])
     if by == "class" and saes is not None:
         st.markdown("**Order**")
         st.markdown("\n".join(f"- {escaped(kind or 'other')}: {escaped(', '.join(m))}" for kind, m in groups.items()))

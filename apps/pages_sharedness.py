@@ -132,7 +132,12 @@ def show_association(jobs: Sequence[Mapping[Any, Any]], source: str) -> bool:
         "Rank correlation of two Deltas with the same M and H, beside a null that shuffles one group's samples alone; "
         "two such Deltas correlate by construction, so the value says nothing without its null."
     )
-    tables.show(found, ASSOCIATION, "association of two sharednesses")
+    # Long lists of encoders, mostly the same in all rows, would push the values off the screen.
+    long: dict[str, tables.Width] = {
+        name: "small" for name in ("shared_with", "beside", "absent_from", "shuffled")
+        if name in found and found[name].astype(str).str.len().max() > tables.NAME
+    }  # fmt: skip
+    tables.show(found, ASSOCIATION, "association of two sharednesses", widths=long)
     return True
 
 

@@ -1,5 +1,6 @@
 """Page: what depends on the seed, and which differences can be trusted."""
 
+import pandas as pd
 import streamlit as st
 
 from apps import charts_stability, tables
@@ -31,7 +32,7 @@ varies = row.selectbox(
 measure = choose_measure(PAIRS)
 
 
-def chosen(frame):  # noqa: ANN001, ANN201 - a table in, its rows out
+def chosen(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the chosen encoder, layer and kind of seeds."""
     return frame[(frame.encoder == encoder) & (frame.layer == layer) & (frame.varies == varies)]
 
