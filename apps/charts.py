@@ -6,9 +6,10 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from apps.colours import BLUE, GREEN, ORANGE
 from apps.data import measures
 
-HUES = {"vision": "#0072B2", "vlm": "#D55E00", "text": "#009E73"}
+HUES = {"vision": BLUE, "vlm": ORANGE, "text": GREEN}
 """Colour of each class of encoders, told apart by all kinds of eyes (Okabe and Ito)."""
 SHAPES = {"vision": "circle", "vlm": "diamond", "text": "square"}
 """Shape of each class of encoders, for eyes and printers without colours."""
@@ -143,7 +144,7 @@ def seed_pairs(pairs: pd.DataFrame, digits: int) -> alt.LayerChart | alt.FacetCh
         y=alt.Y("seeds:N", title="seeds, source → target", sort=None),
         yOffset=alt.YOffset("way:N", sort=ways),
         color=alt.Color("way:N", title=None, legend=alt.Legend(orient="top", columns=1, labelLimit=0),
-                        scale=alt.Scale(domain=ways, range=["#0072B2", "#D55E00"])),
+                        scale=alt.Scale(domain=ways, range=[BLUE, ORANGE])),
         tooltip=["way:N", "source_seed:Q", "target_seed:Q", *(
             alt.Tooltip(f"{name}:Q", format=form) for name in ("crossfit", "low", "high")
         )],

@@ -4,6 +4,7 @@ import altair as alt
 import pandas as pd
 
 from apps.charts import DOWN, LARGE, across, roomy
+from apps.colours import FAINT, GREY, ORANGE
 
 
 def scatter(differences: pd.DataFrame, first: str, second: str, digits: int) -> alt.LayerChart | alt.FacetChart:
@@ -24,7 +25,7 @@ def scatter(differences: pd.DataFrame, first: str, second: str, digits: int) -> 
             x=alt.X("first_value:Q", title=f"cross-fitted wMPPC on {first}", scale=alt.Scale(domain=[0, top])),
             y=alt.Y("second_value:Q", title=f"cross-fitted wMPPC on {second}", scale=alt.Scale(domain=[0, top])),
             color=alt.Color("side:N", title=None, legend=alt.Legend(orient="top"),
-                            scale=alt.Scale(domain=["differs", "within noise"], range=["#D55E00", "#7f9fbf"])),
+                            scale=alt.Scale(domain=["differs", "within noise"], range=[ORANGE, FAINT])),
             shape=alt.Shape("side:N", title=None,
                             scale=alt.Scale(domain=["differs", "within noise"], range=["diamond", "circle"])),
             tooltip=["cell:N", *(alt.Tooltip(f"{name}:Q", format=form)
@@ -32,7 +33,7 @@ def scatter(differences: pd.DataFrame, first: str, second: str, digits: int) -> 
         )
     )  # fmt: skip
     ends = pd.DataFrame({"x": [0.0, top], "y": [0.0, top]})
-    diagonal = alt.Chart(ends).mark_line(color="#888", strokeDash=[4, 4]).encode(x="x:Q", y="y:Q")
+    diagonal = alt.Chart(ends).mark_line(color=GREY, strokeDash=[4, 4]).encode(x="x:Q", y="y:Q")
     return alt.layer(diagonal, dots).properties(height=420)
 
 

@@ -3,10 +3,11 @@
 import altair as alt
 import pandas as pd
 
+from apps.colours import BLUE, FAINT, GREEN, GREY, ORANGE, PINK, SKY
 from apps.drift import FIXED, MOVED, NOISE, UNTESTED
 
-OUTCOMES = {MOVED: "#D55E00", NOISE: "#7f9fbf", UNTESTED: "#aaaaaa", FIXED: "#aaaaaa"}
-COLOURS = ["#888888", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442"]
+OUTCOMES = {MOVED: ORANGE, NOISE: FAINT, UNTESTED: "#aaaaaa", FIXED: "#aaaaaa"}
+COLOURS = [GREY, BLUE, ORANGE, GREEN, PINK, "#E69F00", SKY, "#F0E442"]
 """Of the plain data, then of the variants (Okabe and Ito)."""
 
 
@@ -33,7 +34,7 @@ def changes(told: pd.DataFrame, top: float, digits: int) -> alt.LayerChart | alt
         x=alt.X("change:Q", title="change of wMPPC, 95 % interval", scale=scale)
     )
     lines = base.mark_rule(strokeWidth=2).transform_filter("isValid(datum.low)").encode(x="low:Q", x2="high:Q")
-    zero = alt.Chart(pd.DataFrame({"x": [0.0]})).mark_rule(color="#888", strokeDash=[4, 4]).encode(x="x:Q")
+    zero = alt.Chart(pd.DataFrame({"x": [0.0]})).mark_rule(color=GREY, strokeDash=[4, 4]).encode(x="x:Q")
     return alt.layer(zero, lines, dots).properties(height=alt.Step(17))
 
 
@@ -56,7 +57,7 @@ def correspondence(table: pd.DataFrame, digits: int) -> alt.LayerChart | alt.Fac
         )],
     )  # fmt: skip
     # Beside the other legend there is no room on a narrow screen.
-    grey = alt.Legend(orient="bottom", symbolFillColor="#888", symbolStrokeColor="#888")
+    grey = alt.Legend(orient="bottom", symbolFillColor=GREY, symbolStrokeColor=GREY)
     dots = base.mark_point(filled=True, size=60, opacity=1).encode(
         x=alt.X("value:Q", title="cross-fitted wMPPC from plain to variant", scale=alt.Scale(domain=[0, 1])),
         shape=alt.Shape("seeds:N", title=None, legend=grey,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-BLUE, ORANGE = "#0072B2", "#D55E00"
+from apps.colours import BLUE, GREY, ORANGE
 
 
 def activations(bins: pd.DataFrame, quarters: Sequence[float]) -> alt.LayerChart | alt.FacetChart:
@@ -55,8 +55,8 @@ def partners(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     marks = base.mark_point(filled=True, size=60, opacity=1).encode(
         x=alt.X("value:Q", title="correlation with the best match", axis=alt.Axis(tickCount=8)),
         color=alt.Color("what:N", title=None, sort=order, legend=alt.Legend(orient="top", labelLimit=0),
-                        scale=alt.Scale(domain=order, range=[BLUE, "#999999"])),
+                        scale=alt.Scale(domain=order, range=[BLUE, GREY])),
         shape=alt.Shape("what:N", title=None, sort=order, scale=alt.Scale(domain=order, range=["circle", "diamond"])),
     )  # fmt: skip
-    lines = base.mark_line(color="#999999").encode(x="value:Q", detail="encoder:N")
+    lines = base.mark_line(color=GREY).encode(x="value:Q", detail="encoder:N")
     return alt.layer(lines, marks).properties(height=alt.Step(17))

@@ -4,6 +4,7 @@ import altair as alt
 import pandas as pd
 
 from apps.charts import roomy
+from apps.colours import ORANGE
 
 NUMBERED = 14
 """Most layers of either encoder whose cells have room for a number."""
@@ -51,5 +52,5 @@ def layer_heatmap(
     line = alt.Chart(best).encode(
         x="target_layer:O", y=alt.Y("source_layer:O", sort="descending"), order="source_layer:Q"
     )  # fmt: skip
-    layers.append(line.mark_line(color="#D55E00", strokeWidth=2, point=alt.OverlayMarkDef(color="#D55E00", size=45)))
+    layers.append(line.mark_line(color=ORANGE, strokeWidth=2, point=alt.OverlayMarkDef(color=ORANGE, size=45)))
     return alt.layer(*layers).properties(height=130 + rows * (56 if rows <= 6 else 40 if rows <= NUMBERED else 18))

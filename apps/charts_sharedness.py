@@ -3,8 +3,10 @@
 import altair as alt
 import pandas as pd
 
+from apps.colours import FAINT, GREY, ORANGE
+
 ABOVE, BELOW, CHANCE = "Delta above 0", "Delta 0 or below", "chance (mean over all splits)"
-HUES = {ABOVE: "#D55E00", BELOW: "#7f9fbf", CHANCE: "#8a8a8a"}
+HUES = {ABOVE: ORANGE, BELOW: FAINT, CHANCE: GREY}
 
 
 def distribution(bins: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
@@ -37,5 +39,5 @@ def distribution(bins: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
         .mark_line(strokeWidth=2, interpolate="step-after")
         .encode(x="low:Q", y=alt.Y("chance:Q", title="features (root scale)"), color=hue)
     )
-    zero = alt.Chart().mark_rule(color="#777", strokeDash=[4, 3]).encode(x=alt.datum(0))
+    zero = alt.Chart().mark_rule(color=GREY, strokeDash=[4, 3]).encode(x=alt.datum(0))
     return alt.layer(observed, outline, zero).properties(height=320)

@@ -5,6 +5,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from apps.colours import BLUE, GREEN, GREY, ORANGE, PINK, SKY
+
 CROSSING = 60
 """Most cells whose ranks are drawn as lines from seed to seed."""
 
@@ -41,7 +43,7 @@ def deciles(table: pd.DataFrame, columns: dict[str, str]) -> alt.Chart:
             y=alt.Y("value:Q", title="share, cosine or correlation", scale=alt.Scale(domain=[0, 1])),
             color=alt.Color("what:N", title=None, sort=list(columns.values()),
                             legend=alt.Legend(orient="top", columns=2, labelLimit=0),
-                            scale=alt.Scale(range=["#0072B2", "#D55E00", "#009E73", "#CC79A7"])),
+                            scale=alt.Scale(range=[BLUE, ORANGE, GREEN, PINK])),
             tooltip=["decile:O", "what:N", alt.Tooltip("value:Q", format=".3f")],
         )
         .properties(height=300)
@@ -61,11 +63,11 @@ def thresholds(table: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
                     axis=alt.Axis(tickCount=8)),
             y=alt.Y("share:Q", title="share of the latents", scale=alt.Scale(domain=[0, 1])),
             color=alt.Color("what:N", title=None, legend=alt.Legend(orient="top"),
-                            scale=alt.Scale(domain=list(lines.values()), range=["#0072B2", "#888888"])),
+                            scale=alt.Scale(domain=list(lines.values()), range=[BLUE, GREY])),
             tooltip=["what:N", "threshold:Q", alt.Tooltip("share:Q", format=".3f")],
         )
     )  # fmt: skip
-    usual = alt.Chart(pd.DataFrame({"x": [0.7]})).mark_rule(color="#888", strokeDash=[4, 4]).encode(x="x:Q")
+    usual = alt.Chart(pd.DataFrame({"x": [0.7]})).mark_rule(color=GREY, strokeDash=[4, 4]).encode(x="x:Q")
     return alt.layer(usual, shares).properties(height=260)
 
 
@@ -86,7 +88,7 @@ def ranks(table: pd.DataFrame) -> alt.Chart | alt.LayerChart | alt.FacetChart:
             x=alt.X("seed:O", title="seed", axis=alt.Axis(labelAngle=0)),
             y=alt.Y("rank:Q", title="rank of the cell, 1 the highest",
                     scale=alt.Scale(reverse=True, zero=False, nice=False)),
-            detail="cell:N", color=alt.value("#0072B2"), tooltip=["cell:N", "seed:O", "rank:Q"],
+            detail="cell:N", color=alt.value(BLUE), tooltip=["cell:N", "seed:O", "rank:Q"],
         )
         .properties(height=360)
     )  # fmt: skip
@@ -106,6 +108,6 @@ def _ranges(table: pd.DataFrame, ranked: pd.DataFrame) -> alt.LayerChart | alt.F
     rank: dict[str, Any] = {
         "title": "rank over the seeds, 1 the highest", "scale": alt.Scale(reverse=True, zero=False, nice=False)
     }  # fmt: skip
-    spans = base.mark_rule(color="#56B4E9", strokeWidth=1.5).encode(y=alt.Y("best:Q", **rank), y2="worst:Q")
-    dots = base.mark_point(filled=True, size=9, opacity=1, color="#0072B2").encode(y=alt.Y("mean:Q", **rank))
+    spans = base.mark_rule(color=SKY, strokeWidth=1.5).encode(y=alt.Y("best:Q", **rank), y2="worst:Q")
+    dots = base.mark_point(filled=True, size=9, opacity=1, color=BLUE).encode(y=alt.Y("mean:Q", **rank))
     return alt.layer(spans, dots).properties(height=360)

@@ -1,0 +1,11 @@
+"""Colours of the charts, told apart by all kinds of eyes (Okabe and Ito) on light and dark pages."""
+
+BLUE = "#0072B2"
+ORANGE = "#D55E00"
+GREEN = "#009E73"
+PINK = "#CC79A7"
+SKY = "#56B4E9"
+FAINT = "#7f9fbf"
+"""Of what does not stand out, beside something orange that does."""
+GREY = "#888888"
+"""Of what others are compared with: lines at a value, seeds, chance."""
