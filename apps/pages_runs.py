@@ -88,7 +88,8 @@ def show_run(run: Mapping[Any, Any]) -> None:
                 st.caption("None were recorded.")
                 continue
             words = run_diff.METRICS if title == "Metrics" else run_diff.SETTINGS
-            tables.show(table, words, f"{title} {run['run_id'][:8]}", 4)
+            # Some are counts, most are not: without zeros behind the former.
+            tables.show(table, words, f"{title} {run['run_id'][:8]}", 4, {"value": "localized"})
 
 
 def noise(run: Mapping[Any, Any]) -> dict[str, float]:
