@@ -1,4 +1,4 @@
-"""One feature on its page: samples, activations, best matches in other encoders, and twins under other seeds."""
+"""One feature on its page: its name, samples and activations; what it is matched with is in `feature_matches`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,15 +9,12 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from apps import cache_features, charts_features, feature, features, lists, tables
-from apps.gallery import FEATURES_PAGE, feature_link, gallery
+from apps.feature_matches import show_partners, show_twins
+from apps.gallery import FEATURES_PAGE, gallery
 from apps.layout import STORE, compared_on, escaped, sentence, trained_on
 from apps.plots import draw
-from benchmark.metrics.describe.features import ACTIVATIONS, MATCHES, NAMING, SUMMARY
+from benchmark.metrics.describe.features import ACTIVATIONS, NAMING, SUMMARY
 
-CARDS = 6
-"""Most encoders whose matches are shown with their samples at first."""
-BESIDE = 4
-"""Samples of a feature that is shown beside another one."""
 ADDRESS = ("run", "layer", "feature")
 NAMED = ("run_id", "encoder", "seed", "layer", "feature", "name")
 """Columns of a table of names that are no evidence."""
@@ -74,8 +71,8 @@ def show_feature() -> None:
     _levels(samples)
     st.subheader("Activations")
     _activations(values, f"activations {run['encoder']} layer {layer} feature {number}")
-    _partners(found, run, layer, number)
-    _twins(feature.other_seeds(trained_on(*place), run["run_id"], found.runs if found else ()), run, layer, number)
+    show_partners(found, run, layer, number)
+    show_twins(feature.other_seeds(trained_on(*place), run["run_id"], found.runs if found else ()), run, layer, number)
 
 
 def _figures(table: pd.DataFrame, number: int, n_samples: int) -> None:
@@ -122,20 +119,6 @@ def _levels(samples: Sequence[feature.Sample]) -> None:
             gallery(part, [sample.value for sample in part], wrap=True)
 
 
-def _beside(title: str, run_id: str, layer: int, number: int, words: str) -> None:
-    """Show another feature beside this one: a link to it, how well it matches, and its strongest samples."""
-    with st.container(border=True):
-        feature_link(st, f"{escaped(title)} · layer {layer} · feature {number}", run_id, layer, number)
-        st.markdown(words)
-        try:
-            found = cache_features.samples(st.session_state[STORE], run_id, layer, number)
-        except ValueError as error:
-            sentence(st.caption, str(error))
-            return
-        strongest = [sample for sample in found if sample.level == "top"][:BESIDE]
-        gallery(strongest, [sample.value for sample in strongest])
-
-
 def _names(run_id: str, layer: int, number: int) -> None:
     """Show the feature's name with its evidence, where it has one."""
     named = cache_features.names(st.session_state[STORE], run_id, layer)
@@ -147,63 +130,3 @@ def _names(run_id: str, layer: int, number: int) -> None:
     evidence = named.head(1).drop(columns=[key for key in NAMED if key in named])
     if len(evidence.columns):
         tables.show(evidence, NAMING, f"name {run_id[:8]} layer {layer} feature {number}")
-
-
-def _partners(found: feature.Comparison | None, run: dict[str, Any], layer: int, number: int) -> None:
-    """Show the best match of the feature in every other encoder."""
-    st.subheader("Best match in each encoder")
-    encoder = run["encoder"]
-    if found is None:
-        st.info(
-            "No comparison of this suite and dataset used this train run, so no matches are recorded. This makes one:"
-        )
-        st.code("make compare", language="bash")
-        return
-    if found.first.get(encoder) != run["run_id"]:
-        st.info("Matches are recorded under the first seed of every encoder; its twin of that seed, below, has them.")
-        return
-    table = cache_features.partners(st.session_state[STORE], found, encoder, layer, number)
-    if table.empty:
-        st.info("The newest comparison of this train run recorded no matches of this feature.")
-        return
-    st.caption("Correlations over the samples of the newest comparison; the surest match first.")
-    shown = table
-    if len(table) > CARDS:
-        draw(
-            charts_features.partners, table, key="partners",
-            alt=f"Correlation with the best match in each of {len(table)} encoders; the table below has the same.",
-        )  # fmt: skip
-        if not st.toggle(f"Samples of the matches in all {len(table)} encoders", key="all", bind="query-params"):
-            shown = table.head(CARDS)
-    sides = st.columns(2)
-    for i, row in enumerate(shown.to_dict("records")):
-        with sides[i % 2]:
-            words = f"held-out correlation **{row['held_out_rho']:.2f}** · correlation {row['rho']:.2f}"
-            _beside(row["encoder"], row["run_id"], row["partner_layer"], row["partner"], words)
-    with st.expander("As a table"):
-        shown = table.drop(columns="run_id")
-        tables.show(shown, MATCHES, f"matches {encoder} layer {layer} feature {number}")
-
-
-def _twins(others: dict[str, list[str]], run: dict[str, Any], layer: int, number: int) -> None:
-    """Show the most correlated feature under every other seed."""
-    st.subheader("Seed twins", help="The most correlated feature of the same layer under another seed.")
-    if not others:
-        st.info("There is no other seed of this encoder in the store. This trains five:")
-        st.code("python -m benchmark train --seeds 0,1,2,3,4", language="bash")
-        return
-    rows, missing = [], []
-    for seed, run_ids in others.items():
-        held = cache_features.twins(st.session_state[STORE], run["run_id"], layer, tuple(run_ids))
-        if held is None:
-            missing.append(seed)
-            continue
-        own = held[1][held[1]["feature"] == number].to_dict("records")
-        rows += [{"seed": seed, "run_id": held[0], **{str(key): value for key, value in item.items()}} for item in own]
-    if missing:
-        st.caption(escaped(f"Seeds without the same layer, samples and size of dictionary: {', '.join(missing)}."))
-    sides = st.columns(2)
-    for i, row in enumerate(rows):
-        with sides[i % 2]:
-            words = f"correlation **{row['rho']:.2f}**" + (" · each other's best" if row["mutual"] else "")
-            _beside(f"seed {row['seed']}", row["run_id"], layer, row["twin"], words)

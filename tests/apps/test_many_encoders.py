@@ -11,7 +11,7 @@ from apps_pages import FIRST, opened
 from apps_planted import LAYER
 
 from apps import cache_features, charts, charts_datasets, charts_features, charts_layers, charts_stability, drift, plots
-from apps.feature_layout import CARDS
+from apps.feature_matches import CARDS
 from benchmark.metrics.describe import CELL_COLUMNS
 
 NAMES = [f"encoder-{i}" for i in reversed(range(21))]
