@@ -12,7 +12,11 @@ from registry import StoreError, connect
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
-st.set_page_config(page_title="Shared concepts", page_icon=":material/hub:", layout="wide")
+# Streamlit loads the pictures of its own icons from the network.
+ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><g fill-opacity="0.8">
+<circle cx="11" cy="16" r="10" fill="#0072B2"/><circle cx="21" cy="16" r="10" fill="#D55E00"/></g></svg>"""
+
+st.set_page_config(page_title="Shared concepts", page_icon=ICON, layout="wide")
 page = st.navigation(
     [
         st.Page("pages_leaderboard.py", title="Leaderboard", icon=":material/leaderboard:", default=True),

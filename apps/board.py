@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from apps.data import run_label
 from benchmark.metrics.describe import BOARD
 
 SHARES = {"share_text": "text", "share_vision": "vision", "share_vlm": "vlm"}
@@ -14,14 +15,17 @@ ABOUT = ["kind", "modality", "family", "size", "n_latents", "k"]
 QUALITY = ["fvu", "dead"]
 
 
-def newest_comparisons(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return of every suite and dataset the newest compare run that ended with its tables, newest first.
+def comparisons(runs: pd.DataFrame) -> dict[str, str]:
+    """Return the compare runs that ended with their tables, run id -> label: first the newest of a suite and dataset.
 
-    A run that failed in part has its tables too; `runs` is the table of all runs, newest first.
+    A run that failed in part has its tables too; `runs` is the table of all runs, newest first. Older runs have the
+    date and the start of their id in their labels.
     """
     ended = runs[(runs.kind == "compare") & runs.status.isin(["FINISHED", "FAILED"])]
     ended = ended[(ended.status == "FINISHED") | (ended.failed != "")]
-    return ended.drop_duplicates(["suite", "dataset"]).reset_index(drop=True)
+    older = ended.duplicated(["suite", "dataset"])
+    labels = {run["run_id"]: f"{run['suite']} · {run['dataset']}" for run in ended[~older].to_dict("records")}
+    return labels | {run["run_id"]: run_label(run) for run in ended[older].to_dict("records")}
 
 
 def wide(board: pd.DataFrame, saes: pd.DataFrame, seed: str = "") -> pd.DataFrame:
@@ -83,11 +87,15 @@ def with_measure(found: pd.DataFrame, cells: pd.DataFrame, kinds: Mapping[str, s
 def display(found: pd.DataFrame, digits: int) -> pd.DataFrame:
     """Return the table of `wide` as it is read: every figure of `BOARD` that is known, its interval as text, its group.
 
-    Columns: suite and dataset where there are several, encoder, kind, modality; NAME, NAME_interval, NAME_group of each
-    figure (without the last two where they are not known); quality and what else is known of the encoders.
+    Columns: suite and dataset where there are several, run_id where one of them has several runs, encoder, kind,
+    modality; NAME, NAME_interval, NAME_group of each figure (without the last two where they are not known); quality
+    and what else is known of the encoders.
     """
     shown, order = found.copy(), ["encoder", "kind", "modality"]
-    if len(found[["suite", "dataset"]].drop_duplicates()) > 1:
+    data_sets = len(found[["suite", "dataset"]].drop_duplicates())
+    if found["run_id"].nunique() > data_sets:
+        order = ["run_id", *order]
+    if data_sets > 1:
         order = ["suite", "dataset", *order]
     for name in dict.fromkeys(["share", *BOARD]):  # first what the rows are ordered by
         if found[name].isna().all():
@@ -110,13 +118,13 @@ def side_by_side(
 ) -> tuple[pd.DataFrame, dict[str, tuple[str, str]]]:
     """Return rows of `display` turned: a row for each figure among `known`, a column for each encoder.
 
-    Columns: figure, the encoders (with the dataset where one stands twice), and meaning, which says what the figure is.
-    The second table has the columns' titles and tooltips.
+    Columns: figure, the encoders (with what tells them apart where one stands twice), and meaning, which says what the
+    figure is. The second table has the columns' titles and tooltips.
     """
-    where = table["encoder"].duplicated(keep=False) if "dataset" in table else pd.Series(False, table.index)
+    apart = [name for name in ("suite", "dataset", "run_id") if name in table]
     names = [
-        f"{row['encoder']} · {row['suite']} · {row['dataset']}" if twice else str(row["encoder"])
-        for row, twice in zip(table.to_dict("records"), where, strict=True)
+        " · ".join([row["encoder"], *(row[name][:8] if name == "run_id" else row[name] for name in apart if twice)])
+        for row, twice in zip(table.to_dict("records"), table["encoder"].duplicated(keep=False), strict=True)
     ]
     shown = [name for name in known if name in table]
     turned = table[shown].set_axis(names).T.set_axis([known[name][0] for name in shown])

@@ -1,7 +1,7 @@
 """Tables as files for papers and other programs: CSV, LaTeX and Markdown."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -22,11 +22,16 @@ class Download(NamedTuple):
     """Makes the file, which takes a second for thousands of rows: on the click, not with the page."""
 
 
-def downloads(frame: pd.DataFrame, title: str, digits: int = 3) -> list[Download]:
-    """Return a table as CSV (all digits) and as LaTeX (booktabs) and Markdown with so many decimals."""
+def downloads(
+    frame: pd.DataFrame, title: str, digits: int = 3, titles: Mapping[str, str] | None = None
+) -> list[Download]:
+    """Return a table as CSV (all digits, the columns as they are) and as LaTeX (booktabs) and Markdown to be read.
+
+    The latter two have so many decimals, and `titles` over their columns where there are any.
+    """
 
     def table() -> Table:
-        return _table(frame, title, digits)
+        return _table(frame, title, digits, titles or {})
 
     name = stem(title)
     return [
@@ -41,14 +46,15 @@ def stem(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:80] or "table"
 
 
-def _table(frame: pd.DataFrame, title: str, digits: int) -> Table:
+def _table(frame: pd.DataFrame, title: str, digits: int, titles: Mapping[str, str]) -> Table:
     numeric = set(frame.select_dtypes("number"))
     names = list(takewhile(lambda column: column not in numeric, frame))
     if not names:  # they come first
         names = [column for column in frame if column not in numeric]
         frame = frame[[*names, *(column for column in frame if column in numeric)]]
     rows = [[Cell(_text(value, digits)) for value in row] for row in frame.itertuples(index=False)]
-    return Table(title, [str(column) for column in frame], [("", rows)], stubs=max(len(names), 1))
+    heads = [titles.get(str(column), str(column)) for column in frame]
+    return Table(title, heads, [("", rows)], stubs=max(len(names), 1))
 
 
 def _text(value: Any, digits: int) -> str:

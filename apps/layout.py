@@ -170,10 +170,10 @@ def paged(table: pd.DataFrame, size: int, row: Any, key: str) -> pd.DataFrame:
     return table.iloc[(number - 1) * size : number * size]
 
 
-def download_buttons(frame: pd.DataFrame, title: str, digits: int = 3) -> None:
-    """Offer a table as CSV, LaTeX and Markdown."""
+def download_buttons(frame: pd.DataFrame, title: str, digits: int = 3, titles: Mapping[str, str] | None = None) -> None:
+    """Offer a table as CSV, LaTeX and Markdown, see `downloads`."""
     row = st.container(horizontal=True)
-    for item in downloads(frame, title, digits):
+    for item in downloads(frame, title, digits, titles):
         row.download_button(
             item.label, item.write, item.name, item.mime, icon=":material/download:", key=f"{item.name}-download",
             on_click="ignore",

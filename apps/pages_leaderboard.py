@@ -29,12 +29,11 @@ class Comparisons(NamedTuple):
     failed: list[str]
 
 
-def choose_comparisons(runs: pd.DataFrame, place: DeltaGenerator) -> Comparisons:
-    """Let the user choose comparisons, by default the newest one, and read their tables."""
-    labels = {run["run_id"]: f"{run['suite']} · {run['dataset']}" for run in runs.to_dict("records")}
+def choose_comparisons(runs: pd.DataFrame, labels: Mapping[str, str], place: DeltaGenerator) -> Comparisons:
+    """Let the user choose among comparisons with these labels, by default the first, and read their tables."""
     chosen = place.multiselect(
         "Comparisons", list(labels), default=list(labels)[:1], format_func=lambda i: labels.get(i, i), key="runs",
-        bind="query-params", help="The newest comparison of every suite and dataset.",
+        bind="query-params", help="The newest comparison of every suite and dataset, then older ones.",
     )  # fmt: skip
     found = Comparisons([], [], [], [])
     for run in runs[runs.run_id.isin(chosen)].to_dict("records"):
@@ -107,11 +106,12 @@ def filter_encoders(everything: pd.DataFrame, failed: list[str]) -> pd.DataFrame
 
 
 st.title("Leaderboard")
-newest = board.newest_comparisons(listed("compare", "comparison"))
-if newest.empty:
+runs = listed("compare", "comparison")
+labels = board.comparisons(runs)
+if not labels:
     empty_store("finished comparison", "make compare")
 first, *others = st.columns([3, 1, 1, 1])
-given = choose_comparisons(newest, first)
+given = choose_comparisons(runs, labels, first)
 cells = pd.concat(given.cells, ignore_index=True)
 measures = data.measures(cells)
 everything, measure = choose_figures(given, measures, others)
@@ -122,13 +122,17 @@ for caveat in data.warnings(compared):
 digits = data.digits(compared)
 
 table = board.display(shown, digits)
+place = shown.iloc[0]
+name = f"leaderboard {measure} {place['suite']} {place['dataset']} {place['recorded_on']} {place['aggregate']}"
+if seed := st.session_state.get("seed"):
+    name += f" seed {seed}"
 value = "cross-fitted wMPPC" if measure == "crossfit" else f"value of “{measures[measure][0]}”"
 known = figures(value) | {name: SAES[name] for name in board.QUALITY}
 rows = st.dataframe(
     table, hide_index=True, placeholder="–", column_config=tables.columns(table, SAES | known | beside(known), digits),
     on_select="rerun", selection_mode="multi-row", key="board", height="content" if len(table) <= WHOLE else "auto",
 )["selection"]["rows"]  # fmt: skip
-download_buttons(table, f"leaderboard {measures[measure][0]}", digits)
+download_buttons(table, name, digits, tables.titles(SAES | known | beside(known)))
 if rows:
     st.subheader("Selected encoders")
     chosen, words = board.side_by_side(table.iloc[rows], known)

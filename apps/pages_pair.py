@@ -99,7 +99,8 @@ if found.empty:
 row = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
 row.caption(
     f"{len(found)} matches, the surest first. Held-out correlation: partners are chosen without the samples that it is "
-    "taken on."
+    "taken on.",
+    width="content",
 )
 now = paged(found, SHOWN, row, f"matches-{source}-{target}")
 

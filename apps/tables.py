@@ -80,7 +80,12 @@ def show(
     forms: Mapping[str, str] | None = None,
     widths: Mapping[str, Width] | None = None,
 ) -> None:
-    """Show a table with its downloads, which keep the names of columns that the artifacts have; see `columns`."""
+    """Show a table with its downloads, see `columns`; the CSV keeps the names of columns that the artifacts have."""
     config = columns(table, words, digits, forms, widths)
     st.dataframe(table, hide_index=True, placeholder="–", column_config=config)
-    download_buttons(table.drop(columns=MEANING, errors="ignore"), title, digits)
+    download_buttons(table.drop(columns=MEANING, errors="ignore"), title, digits, titles(words))
+
+
+def titles(words: Words) -> dict[str, str]:
+    """Return the titles of columns, with those that name things."""
+    return {name: title for name, (title, _) in {**NAMES, **words}.items()}

@@ -37,5 +37,12 @@ def test_an_interval_stays_beside_its_value():
     assert r"a & 0.5 & 0.4 to 0.6 & 0.1" in wide["LaTeX"].write().decode()
 
 
+def test_files_to_read_have_titles_and_csv_has_names():
+    frame = pd.DataFrame({"encoder": ["a"], "low": [0.1], "high": [0.2]})
+    made = {item.label: item.write().decode() for item in downloads(frame, "t", 1, {"low": "End", "high": "End"})}
+    assert "| encoder | End | End |" in made["Markdown"] and r"encoder & End & End" in made["LaTeX"]
+    assert made["CSV"].splitlines()[0] == "encoder,low,high"
+
+
 def test_a_table_without_rows_is_a_table():
     assert all(item.write() for item in downloads(FRAME.head(0), "t"))

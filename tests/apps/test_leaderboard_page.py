@@ -1,8 +1,10 @@
 """The leaderboard page shows what the comparison's leaderboard holds, filtered as asked."""
 
 import pytest
-from apps_pages import FIRST, choose, opened, spoken
+from apps_pages import FIRST, choose, log_run, opened, spoken
 
+import registry
+from apps.board import side_by_side
 from benchmark.metrics.describe import BOARD
 
 
@@ -62,3 +64,17 @@ def test_tables_download_as_csv_latex_and_markdown(store):
     app = opened(FIRST)
     labels = [button.proto.label for button in app.get("download_button")]
     assert [label for label in labels if label != "SVG"] == ["CSV", "LaTeX", "Markdown"]
+
+
+def test_an_older_comparison_is_offered_after_the_newest_ones_and_told_apart(own_store, tmp_path):
+    names = ("cells.parquet", "saes.parquet", "leaderboard.parquet")
+    tables_of = {name: registry.table(own_store.compare, name) for name in names}
+    newer = log_run(tmp_path, tables_of, kind="compare", suite="tiny", dataset="scenes")
+    app = opened(FIRST)
+    box = next(box for box in app.multiselect if box.label == "Comparisons")
+    assert box.value == [newer] and "run_id" not in app.dataframe[0].value
+    assert box.options[0] == "tiny · scenes" and own_store.compare[:8] in box.options[-1]
+    box.set_value([newer, own_store.compare]).run()
+    assert not app.exception and set(app.dataframe[0].value.run_id) == {newer, own_store.compare}
+    chosen, _ = side_by_side(app.dataframe[0].value, BOARD)
+    assert f"vit · {newer[:8]}" in chosen and f"vit · {own_store.compare[:8]}" in chosen
