@@ -141,14 +141,6 @@ def options(found: pd.DataFrame, column: str) -> list[str]:
     return [str(value) for value in found[column].dropna().unique() if str(value) != ""]
 
 
-def filtered(found: pd.DataFrame, chosen: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """Return the rows whose columns hold one of the chosen values; a column with none chosen keeps all rows."""
-    for column, values in chosen.items():
-        if values:
-            found = found[found[column].astype(str).isin(values)]
-    return found.reset_index(drop=True)
-
-
 def intervals(found: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Return a long table of some columns for a chart: encoder, dataset, kind, column, value, low, high, group."""
     parts = [

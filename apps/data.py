@@ -87,6 +87,14 @@ def choices(table: pd.DataFrame, column: str) -> list[str]:
     return [str(value) for value in table[column].unique()]
 
 
+def filtered(table: pd.DataFrame, chosen: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Return the rows whose columns hold one of the chosen values; a column with none chosen keeps all rows."""
+    for column, values in chosen.items():
+        if values:
+            table = table[table[column].astype(str).isin(values)]
+    return table.reset_index(drop=True)
+
+
 def selection(table: pd.DataFrame, recorded_on: str, aggregate: str) -> pd.DataFrame:
     """Return the cells of one sample set and aggregate: at most one row per source and target."""
     chosen = (table["recorded_on"] == recorded_on) & (table["aggregate"] == aggregate)

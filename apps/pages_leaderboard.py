@@ -96,7 +96,7 @@ def filter_encoders(everything: pd.DataFrame, failed: list[str]) -> pd.DataFrame
             row = st.container(horizontal=True)
             for name, options in offered.items():
                 picked[name] = row.multiselect(FILTERS[name], options, key=name, bind="query-params")
-    shown = board.filtered(everything, picked)
+    shown = data.filtered(everything, picked)
     lost = f"{len(failed)} failed: {escaped(', '.join(failed))}" if failed else "none failed"
     st.caption(f"{len(shown)} of {len(everything)} encoders shown, {lost}. Ordered by their share with all others.")
     if shown.empty:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from apps import data
 from benchmark import report
 from benchmark.metrics.describe.names import NAMES
 
@@ -44,9 +45,7 @@ def options(runs: pd.DataFrame) -> dict[str, list[str]]:
 
 def filtered(runs: pd.DataFrame, chosen: Mapping[str, Sequence[str]], text: str = "") -> pd.DataFrame:
     """Return the runs with one of the chosen values in every column where some are, and this text somewhere."""
-    for column, values in chosen.items():
-        if values:
-            runs = runs[runs[column].isin(values)]
+    runs = data.filtered(runs, chosen)
     if wanted := text.strip().lower():
         holds = pd.Series(False, runs.index)
         for column in TEXTS:
